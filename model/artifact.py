@@ -1,0 +1,194 @@
+"""The artifact: a directory that training writes and the service reads, and all that they share.
+
+    manifest.json         schema version, identity, provenance, sha256 of every other file
+    config.json           architecture
+    weights.safetensors   parameters
+    variables.json        catalogue: channel order, units, codes, plausible ranges
+    normalization.json    standardized units
+    calibration.json      what held-out series say about the answers
+    metrics.json          held-out errors
+    card.md               for people
+
+Nothing is pickled and no file holds an import path. Loading checks every hash and refuses a file that
+the manifest does not list.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
+
+from model.calibration import Calibration
+from model.config import LatentODEConfig
+from model.data.normalization import Normalization
+from model.data.variables import Catalogue
+from model.errors import ArtifactError
+
+SCHEMA_VERSION = 1
+
+_REQUIRED = (
+    "config.json",
+    "weights.safetensors",
+    "variables.json",
+    "normalization.json",
+    "calibration.json",
+    "metrics.json",
+    "card.md",
+)
+_OPTIONAL = ("model.onnx",)
+_MAX_BYTES = 2**31
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Identity and provenance of an artifact. `files` maps each file name to its sha256."""
+
+    name: str
+    version: str
+    created: str
+    seed: int
+    preset: str
+    data_sha256: str
+    split_sha256: str
+    versions: Mapping[str, str]
+    files: Mapping[str, str]
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A trained model as plain data. `sha256` is that of the manifest, and so of everything."""
+
+    manifest: Manifest
+    sha256: str
+    config: LatentODEConfig
+    weights: Mapping[str, np.ndarray]
+    catalogue: Catalogue
+    normalization: Normalization
+    calibration: Calibration
+    metrics: Mapping[str, Any]
+    card: str
+
+
+def write_artifact(
+    directory: Path,
+    *,
+    config: LatentODEConfig,
+    weights: Mapping[str, np.ndarray],
+    catalogue: Catalogue,
+    normalization: Normalization,
+    calibration: Calibration,
+    metrics: Mapping[str, Any],
+    card: str,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a complete artifact and put it in place at once, replacing what stood there.
+
+    `provenance` holds the fields of `Manifest` other than `files` and `schema_version`.
+    """
+    contents = {
+        "config.json": _json_bytes(config.to_json()),
+        "weights.safetensors": save_safetensors(dict(weights)),
+        "variables.json": _json_bytes(catalogue.to_json()),
+        "normalization.json": _json_bytes(normalization.to_json()),
+        "calibration.json": _json_bytes(calibration.to_json()),
+        "metrics.json": _json_bytes(metrics),
+        "card.md": card.encode(),
+    }
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    manifest = Manifest(files=files, **provenance)
+    contents["manifest.json"] = _json_bytes(asdict(manifest))
+    staging = directory.with_name(f".{directory.name}.{os.getpid()}.writing")
+    staging.mkdir(parents=True)
+    for name, content in contents.items():
+        (staging / name).write_bytes(content)
+    if directory.exists():
+        if not (directory / "manifest.json").exists() and any(directory.iterdir()):
+            shutil.rmtree(staging)
+            raise ArtifactError(f"{directory} exists and is not an artifact; choose another --out")
+        shutil.rmtree(directory)
+    staging.rename(directory)
+
+
+def load_artifact(directory: Path) -> Artifact:
+    """Read and verify an artifact.
+
+    Raises
+    ------
+    ArtifactError
+        If a file is missing, altered, unknown or too large, or the schema is newer than this program.
+        The message says which.
+    """
+    raw_manifest = _read(directory, "manifest.json")
+    manifest = _parse_manifest(raw_manifest)
+    _check_names(directory, manifest)
+    contents = {name: _read(directory, name) for name in manifest.files}
+    for name, content in contents.items():
+        found = hashlib.sha256(content).hexdigest()
+        if found != manifest.files[name]:
+            raise ArtifactError(
+                f"{name} was altered: its sha256 is {found}, the manifest says {manifest.files[name]}"
+            )
+    try:
+        return Artifact(
+            manifest=manifest,
+            sha256=hashlib.sha256(raw_manifest).hexdigest(),
+            config=LatentODEConfig.from_json(json.loads(contents["config.json"])),
+            weights=load_safetensors(contents["weights.safetensors"]),
+            catalogue=Catalogue.from_json(json.loads(contents["variables.json"])),
+            normalization=Normalization.from_json(json.loads(contents["normalization.json"])),
+            calibration=Calibration.from_json(json.loads(contents["calibration.json"])),
+            metrics=json.loads(contents["metrics.json"]),
+            card=contents["card.md"].decode(),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{directory} holds files that this program cannot read: {error}"
+        ) from error
+
+
+def _parse_manifest(content: bytes) -> Manifest:
+    try:
+        fields = json.loads(content)
+        version = fields["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise ArtifactError(
+                f"manifest.json has schema version {version}, this program reads up to "
+                f"{SCHEMA_VERSION}; update the program"
+            )
+        return Manifest(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"manifest.json is not a manifest: {error}") from error
+
+
+def _check_names(directory: Path, manifest: Manifest) -> None:
+    allowed = {*_REQUIRED, *_OPTIONAL}
+    for name in sorted({entry.name for entry in directory.iterdir()} | set(manifest.files)):
+        if name != "manifest.json" and (name not in manifest.files or name not in allowed):
+            raise ArtifactError(
+                f"unknown file {name} in {directory}; an artifact holds only its own"
+            )
+    for name in _REQUIRED:
+        if name not in manifest.files:
+            raise ArtifactError(f"manifest.json does not list {name}")
+
+
+def _read(directory: Path, name: str) -> bytes:
+    path = directory / name
+    if not path.is_file():
+        raise ArtifactError(f"{directory} is not an artifact: {name} is missing")
+    if path.stat().st_size > _MAX_BYTES:
+        raise ArtifactError(f"{name} is larger than {_MAX_BYTES} bytes")
+    return path.read_bytes()
+
+
+def _json_bytes(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()

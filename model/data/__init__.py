@@ -1,0 +1,1 @@
+"""Variables, units, series, cleaning, normalization, batches. Needs numpy and nothing else."""

@@ -1,0 +1,120 @@
+"""Standardized units: what the network sees, and the way back.
+
+A value is transformed (log for skewed variables), then centered and divided by the standard deviation
+of the training cohort. Both directions are exact inverses inside the plausible range.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from model.data.series import Cohort
+from model.data.variables import Catalogue, Static
+
+# A variable with fewer training values than this keeps its catalogue mid-range as location and a
+# quarter of its range as scale: two values do not make a standard deviation.
+_MIN_VALUES = 10
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Location and scale of every channel, in transformed units, and of every static."""
+
+    loc: Float[np.ndarray, " channel"]
+    scale: Float[np.ndarray, " channel"]
+    log_offset: Float[np.ndarray, " channel"]
+    low: Float[np.ndarray, " channel"]
+    high: Float[np.ndarray, " channel"]
+    static_loc: Float[np.ndarray, " static"]
+    static_scale: Float[np.ndarray, " static"]
+
+    @classmethod
+    def fit(cls, cohort: Cohort, catalogue: Catalogue) -> "Normalization":
+        """Estimate from a training cohort."""
+        low, high = np.array([variable.plausible_range for variable in catalogue]).T
+        offset = np.array(
+            [np.nan if item.log_offset is None else item.log_offset for item in catalogue]
+        )
+        loc = _transform((low + high) / 2, offset)
+        scale = (_transform(high, offset) - _transform(low, offset)) / 4
+        transformed = _transform(cohort.values, offset[cohort.channels])
+        for channel in range(len(catalogue)):
+            values = transformed[cohort.channels == channel]
+            if len(values) >= _MIN_VALUES:
+                loc[channel] = np.mean(values)
+                spread = np.std(values)
+                scale[channel] = spread if spread > 0 else 1.0
+        static_loc, static_scale = _fit_statics(cohort, catalogue.statics)
+        return cls(loc, scale, offset, low, high, static_loc, static_scale)
+
+    def apply(
+        self, values: Float[np.ndarray, "*shape"], channels: Int[np.ndarray, "*shape"]
+    ) -> Float[np.ndarray, "*shape"]:
+        """Turn canonical units into standardized units."""
+        transformed = _transform(values, self.log_offset[channels])
+        return (transformed - self.loc[channels]) / self.scale[channels]
+
+    def invert(
+        self, values: Float[np.ndarray, "*shape"], channels: Int[np.ndarray, "*#shape"]
+    ) -> Float[np.ndarray, "*shape"]:
+        """Turn standardized units into canonical units, kept inside the plausible range."""
+        transformed = values * self.scale[channels] + self.loc[channels]
+        offset = self.log_offset[channels]
+        is_log = ~np.isnan(offset)
+        with np.errstate(over="ignore"):
+            canonical = np.where(
+                is_log, np.exp(transformed) - np.where(is_log, offset, 0.0), transformed
+            )
+        return np.clip(canonical, self.low[channels], self.high[channels])
+
+    def apply_statics(
+        self, statics: Float[np.ndarray, "series static"]
+    ) -> Float[np.ndarray, "series static"]:
+        """Standardize statics; unknown ones (NaN) become 0, the mean."""
+        return np.nan_to_num((statics - self.static_loc) / self.static_scale)
+
+    def to_json(self) -> dict[str, list[float | None]]:
+        """Return plain lists for `normalization.json`; NaN becomes null."""
+        return {
+            name: [None if np.isnan(item) else float(item) for item in getattr(self, name)]
+            for name in self.__dataclass_fields__
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Normalization":
+        """Read what `to_json` wrote."""
+        return cls(
+            **{
+                name: np.array(
+                    [np.nan if item is None else item for item in content[name]], dtype=float
+                )
+                for name in cls.__dataclass_fields__
+            }
+        )
+
+
+def _transform(
+    values: Float[np.ndarray, "*shape"], log_offset: Float[np.ndarray, "*#shape"]
+) -> Float[np.ndarray, "*shape"]:
+    is_log = ~np.isnan(log_offset)
+    return np.where(
+        is_log, np.log(np.where(is_log, values + np.nan_to_num(log_offset), 1.0)), values
+    )
+
+
+def _fit_statics(
+    cohort: Cohort, statics: tuple[Static, ...]
+) -> tuple[Float[np.ndarray, " static"], Float[np.ndarray, " static"]]:
+    loc = np.array([np.mean(static.plausible_range) for static in statics])
+    scale = np.array([(item.plausible_range[1] - item.plausible_range[0]) / 4 for item in statics])
+    for position in range(len(statics)):
+        values = cohort.statics[:, position]
+        known = values[~np.isnan(values)]
+        if len(known) >= _MIN_VALUES:
+            loc[position] = np.mean(known)
+            spread = np.std(known)
+            scale[position] = spread if spread > 0 else 1.0
+    return loc, scale

@@ -1,0 +1,113 @@
+"""Long series as windows of the length that the model was trained on.
+
+A stay of ten days is answered from windows of 48 hours: a query at time t sees the window of the
+24-hour block that t lies in, with 12 hours on each side; a query after the last observation sees the
+last 48 hours. Which window answers depends on the series and on t alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from model.data.batch import Query
+from model.data.series import Cohort, Series, hours_since, offsets_from_counts
+
+WINDOW_HOURS = 48.0
+_BLOCK_HOURS = 24.0
+_MARGIN_HOURS = 12.0
+
+
+@dataclass(frozen=True)
+class RollingWindows:
+    """Context windows, the queries that each answers, and where these stood in the request.
+
+    `owners` is the series of each window.
+    """
+
+    context: Cohort
+    query: Query
+    positions: Int[np.ndarray, " query"]
+    owners: Int[np.ndarray, " window"]
+
+    def select(self, windows: Int[np.ndarray, " chosen"]) -> "RollingWindows":
+        """Return some of the windows with their queries; `positions` still point into the request."""
+        counts = np.diff(self.query.offsets)[windows]
+        offsets = offsets_from_counts(counts)
+        rows = np.arange(offsets[-1]) + np.repeat(
+            self.query.offsets[windows] - offsets[:-1], counts
+        )
+        query = Query(offsets, self.query.times_hours[rows], self.query.channels[rows])
+        return RollingWindows(
+            self.context.select(windows), query, self.positions[rows], self.owners[windows]
+        )
+
+    def pieces(self, max_queries: int) -> Iterator[Int[np.ndarray, " chosen"]]:
+        """Group windows so that a group has at most `max_queries` queries, or one window."""
+        counts = np.diff(self.query.offsets)
+        group = np.cumsum(counts) // max_queries
+        for number in np.unique(group):
+            yield np.flatnonzero(group == number)
+
+    def maximum(self, values: Float[np.ndarray, " window"]) -> Float[np.ndarray, " series"]:
+        """Return the largest value of each series' windows."""
+        result = np.full(int(self.owners.max()) + 1, -np.inf)
+        np.maximum.at(result, self.owners, values)
+        return result
+
+
+def roll(context: Cohort, query: Query) -> RollingWindows:
+    """Split the series that are longer than a window. Short ones pass through as they are."""
+    contexts: list[Series] = []
+    positions: list[np.ndarray] = []
+    owners: list[int] = []
+    for index, series in enumerate(context):
+        asked = np.arange(query.offsets[index], query.offsets[index + 1])
+        for window, chosen in _windows(series, query.times_hours[asked]):
+            contexts.append(window)
+            positions.append(asked[chosen])
+            owners.append(index)
+    order = np.concatenate(positions)
+    offsets = offsets_from_counts(np.array([len(chosen) for chosen in positions]))
+    return RollingWindows(
+        Cohort.from_series(contexts),
+        Query(offsets, query.times_hours[order], query.channels[order]),
+        order,
+        np.array(owners),
+    )
+
+
+def _windows(
+    series: Series, query_times: Float[np.ndarray, " query"]
+) -> Iterator[tuple[Series, Int[np.ndarray, " chosen"]]]:
+    since = hours_since(series.times_hours, series.times_hours[0])
+    span = since[-1]
+    if span <= WINDOW_HOURS:
+        yield series, np.arange(len(query_times))
+        return
+    asked = hours_since(query_times, series.times_hours[0])
+    last_block = int((span - WINDOW_HOURS) // _BLOCK_HOURS) + 1
+    block = np.clip(asked // _BLOCK_HOURS, 0, last_block).astype(int)
+    is_after = asked > span
+    for number in np.unique(block[~is_after]):
+        start = number * _BLOCK_HOURS - _MARGIN_HOURS
+        chosen = np.flatnonzero(~is_after & (block == number))
+        yield _between(series, since, start), chosen
+    if is_after.any() or len(asked) == 0:
+        yield _between(series, since, span - WINDOW_HOURS), np.flatnonzero(is_after)
+
+
+def _between(series: Series, since: Float[np.ndarray, " observation"], start: float) -> Series:
+    """Cut a window; one without any observation is widened to the observations around it."""
+    left = np.searchsorted(since, start)
+    right = np.searchsorted(since, start + WINDOW_HOURS, side="right")
+    if left == right:
+        left, right = max(left - 1, 0), min(right + 1, len(series))
+    return Series(
+        series.subject_id,
+        series.times_hours[left:right],
+        series.channels[left:right],
+        series.values[left:right],
+        series.statics,
+    )

@@ -1,0 +1,124 @@
+"""Series: the observations of one subject in one window; Cohort: many of them in shared arrays.
+
+Ragged by construction. Every series keeps its own times; there is no union of time points and no
+padding here. Time is hours from the series' origin, values are in canonical units.
+"""
+
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import SupportsIndex
+
+import numpy as np
+from jaxtyping import Float, Int
+
+_MICROSECONDS_PER_HOUR = 3.6e9
+
+
+@dataclass(frozen=True)
+class Series:
+    """The observations of one subject, sorted by time and then by channel.
+
+    `statics` holds one number for each static of the catalogue, NaN where unknown.
+    """
+
+    subject_id: str
+    times_hours: Float[np.ndarray, " observation"]
+    channels: Int[np.ndarray, " observation"]
+    values: Float[np.ndarray, " observation"]
+    statics: Float[np.ndarray, " static"]
+
+    def __len__(self) -> int:
+        return len(self.times_hours)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Many series in flat arrays: series `i` owns the observations offsets[i]:offsets[i + 1]."""
+
+    subject_ids: tuple[str, ...]
+    offsets: Int[np.ndarray, " series_plus_one"]
+    times_hours: Float[np.ndarray, " observation"]
+    channels: Int[np.ndarray, " observation"]
+    values: Float[np.ndarray, " observation"]
+    statics: Float[np.ndarray, "series static"]
+
+    def __len__(self) -> int:
+        return len(self.subject_ids)
+
+    def __getitem__(self, index: SupportsIndex) -> Series:
+        start, stop = self.offsets[operator.index(index) :][:2]
+        return Series(
+            self.subject_ids[index],
+            self.times_hours[start:stop],
+            self.channels[start:stop],
+            self.values[start:stop],
+            self.statics[index],
+        )
+
+    def __iter__(self) -> Iterator[Series]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def counts(self) -> Int[np.ndarray, " series"]:
+        """Number of observations of each series."""
+        return np.diff(self.offsets)
+
+    @property
+    def series_indices(self) -> Int[np.ndarray, " observation"]:
+        """Owner of each observation."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
+    def select(self, indices: Sequence[int] | Int[np.ndarray, " chosen"]) -> "Cohort":
+        """Return the chosen series in the given order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        counts = self.counts[chosen]
+        offsets = offsets_from_counts(counts)
+        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], counts)
+        return Cohort(
+            tuple(self.subject_ids[index] for index in chosen),
+            offsets,
+            self.times_hours[rows],
+            self.channels[rows],
+            self.values[rows],
+            self.statics[chosen],
+        )
+
+    def keep(self, kept: np.ndarray) -> "Cohort":
+        """Return every series with only the observations where `kept` (bool, observation) is True."""
+        counts = np.bincount(self.series_indices[kept], minlength=len(self))
+        return Cohort(
+            self.subject_ids,
+            offsets_from_counts(counts),
+            self.times_hours[kept],
+            self.channels[kept],
+            self.values[kept],
+            self.statics,
+        )
+
+    @classmethod
+    def from_series(cls, series: Sequence[Series]) -> "Cohort":
+        """Join single series. Needs at least one."""
+        return cls(
+            tuple(one.subject_id for one in series),
+            offsets_from_counts(np.array([len(one) for one in series])),
+            np.concatenate([one.times_hours for one in series]),
+            np.concatenate([one.channels for one in series]),
+            np.concatenate([one.values for one in series]),
+            np.stack([one.statics for one in series]),
+        )
+
+
+def offsets_from_counts(counts: Int[np.ndarray, " series"]) -> Int[np.ndarray, " series_plus_one"]:
+    """Return where each series begins, with the total at the end."""
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
+
+
+def hours_since(
+    times_hours: Float[np.ndarray, "*shape"], origins_hours: Float[np.ndarray, "*#shape"] | float
+) -> Float[np.ndarray, "*shape"]:
+    """Return the hours since an origin on the microsecond grid of the table.
+
+    Rounding makes the difference exact: a shift common to both changes no bit of the result.
+    """
+    return np.rint((times_hours - origins_hours) * _MICROSECONDS_PER_HOUR) / _MICROSECONDS_PER_HOUR

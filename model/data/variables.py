@@ -1,0 +1,153 @@
+"""What a variable and a static are, and how a catalogue finds them by name or LOINC code.
+
+The catalogue that the project ships stands in `model.data.catalogue`; an artifact carries its own copy,
+because weights mean nothing without the channels that they were fitted on.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, SupportsIndex
+
+from model.errors import UnknownVariableError
+
+
+class Kind(StrEnum):
+    """How a variable behaves between two entries."""
+
+    LEVEL = "level"
+    """Continuous, has a value at every time: heart rate, sodium."""
+    AMOUNT = "amount"
+    """Collected since the previous entry: urine. A value belongs to an entry, not to an instant."""
+    STATE = "state"
+    """Charted only while it holds: mechanical ventilation. Read as input, never estimated."""
+    ORDINAL = "ordinal"
+    """A score with ordered integer values: Glasgow coma scale."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A clinical quantity.
+
+    `plausible_range` (canonical unit, inclusive) is used twice: a measured value outside it is dropped
+    with a report line, and no answer ever leaves it. It is not a reference range for healthy people.
+    `log_offset` is None for an untransformed variable, else the model sees log(value + log_offset).
+    """
+
+    name: str
+    description: str
+    unit: str
+    loinc: str
+    plausible_range: tuple[float, float]
+    range_source: str
+    also_loinc: tuple[str, ...] = ()
+    kind: Kind = Kind.LEVEL
+    log_offset: float | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.plausible_range
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(
+                f"`plausible_range` of {self.name} must be finite and ordered, got {(low, high)}"
+            )
+        if self.log_offset is not None and low + self.log_offset <= 0:
+            raise ValueError(
+                f"`log_offset` of {self.name} must keep log(value + offset) finite over its range"
+            )
+
+    @property
+    def is_queryable(self) -> bool:
+        """Whether the model gives estimates of it."""
+        return self.kind is not Kind.STATE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Static:
+    """A descriptor of the subject that does not change during a series.
+
+    `categories` is empty for a number; otherwise the stored value is the index of the category.
+    """
+
+    name: str
+    description: str
+    unit: str
+    plausible_range: tuple[float, float]
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Variables in channel order, and statics. The position of a variable is its channel."""
+
+    variables: tuple[Variable, ...]
+    statics: tuple[Static, ...]
+
+    def __len__(self) -> int:
+        return len(self.variables)
+
+    def __iter__(self) -> Iterator[Variable]:
+        return iter(self.variables)
+
+    def __getitem__(self, channel: SupportsIndex) -> Variable:
+        return self.variables[channel]
+
+    @cached_property
+    def channels(self) -> Mapping[str, int]:
+        """Channel by name and by LOINC code, the first owner of a code winning."""
+        found: dict[str, int] = {}
+        for channel, variable in enumerate(self.variables):
+            found[variable.name] = channel
+        for channel, variable in enumerate(self.variables):
+            for code in (variable.loinc, *variable.also_loinc):
+                found.setdefault(code, channel)
+        return found
+
+    @cached_property
+    def static_positions(self) -> Mapping[str, int]:
+        """Position of each static by name."""
+        return {static.name: position for position, static in enumerate(self.statics)}
+
+    def channel(self, name: str) -> int:
+        """Return the channel of a variable given by name or LOINC code."""
+        try:
+            return self.channels[name]
+        except KeyError:
+            names = ", ".join(variable.name for variable in self.variables)
+            raise UnknownVariableError(
+                f"unknown variable; expected a name or LOINC code of one of: {names}"
+            ) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists and dictionaries for `variables.json`."""
+        return {
+            "variables": [asdict(variable) for variable in self.variables],
+            "statics": [asdict(static) for static in self.statics],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Catalogue":
+        """Read what `to_json` wrote."""
+        variables = tuple(
+            Variable(
+                **{
+                    **item,
+                    "plausible_range": tuple(item["plausible_range"]),
+                    "also_loinc": tuple(item["also_loinc"]),
+                    "kind": Kind(item["kind"]),
+                }
+            )
+            for item in content["variables"]
+        )
+        statics = tuple(
+            Static(
+                **{
+                    **item,
+                    "plausible_range": tuple(item["plausible_range"]),
+                    "categories": tuple(item["categories"]),
+                }
+            )
+            for item in content["statics"]
+        )
+        return cls(variables, statics)

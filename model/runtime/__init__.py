@@ -1,0 +1,1 @@
+"""Predictors behind one protocol: arrays in, distributions in canonical units out."""

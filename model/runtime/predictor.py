@@ -1,0 +1,65 @@
+"""What every predictor answers, whatever computes it. Numpy only."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from model.artifact import Artifact
+from model.data.batch import Query
+from model.data.series import Cohort
+
+
+@dataclass(frozen=True)
+class Request:
+    """Cleaned series and the queries about them.
+
+    `quantile_levels` lie strictly between 0 and 1; `num_samples` joint samples are drawn beside the
+    summaries. Neither changes the other numbers of the answer.
+    """
+
+    context: Cohort
+    query: Query
+    quantile_levels: tuple[float, ...] = (0.05, 0.5, 0.95)
+    num_samples: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The predictive distribution of every query, in canonical units, in the order of the request.
+
+    predictive variance = latent_variance + observation_variance. `samples` are joint: the draws of one
+    row belong to one course of the series. `outside_hours` is how far a query lies before the first or
+    after the last context observation (0 inside); `support` counts the context observations of its
+    variable. `out_of_distribution` is, for each series, the share of held-out training series that
+    look less unusual to the encoder.
+    """
+
+    mean: Float[np.ndarray, " query"]
+    latent_variance: Float[np.ndarray, " query"]
+    observation_variance: Float[np.ndarray, " query"]
+    quantiles: Float[np.ndarray, "level query"]
+    samples: Float[np.ndarray, "sample query"]
+    outside_hours: Float[np.ndarray, " query"]
+    support: Int[np.ndarray, " query"]
+    out_of_distribution: Float[np.ndarray, " series"]
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Answers requests from one artifact. Calls may come from several threads, one at a time."""
+
+    @property
+    def artifact(self) -> Artifact:
+        """The artifact that answers."""
+        ...
+
+    def predict(self, request: Request) -> Prediction:
+        """Answer every query.
+
+        The answer of a series does not depend on the other series, and the answer of a query does not
+        depend on the other queries.
+        """
+        ...

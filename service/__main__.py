@@ -1,0 +1,156 @@
+"""`python -m service serve | demo | openapi`. Exit status: 0, 1 (failed), 2 (usage)."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+app = typer.Typer(
+    help="Serve a trained model over HTTP.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class DeviceName(StrEnum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+Artifact = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory of the artifact [env: LACUNA_ARTIFACT].",
+        show_default=False,
+        file_okay=False,
+    ),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        help="TCP port, 0 for a free one [env: LACUNA_PORT; default: 8000].", min=0, max=65535
+    ),
+]
+DeviceOption = Annotated[
+    DeviceName | None, typer.Option(help="Where to run [env: LACUNA_DEVICE; default: auto].")
+]
+
+
+@app.command()
+def serve(
+    artifact: Artifact = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address [env: LACUNA_HOST; default: 127.0.0.1].")
+    ] = None,
+    port: Port = None,
+    device: DeviceOption = None,
+) -> None:
+    """Serve until stopped. `python -m service settings` lists the limits and their variables."""
+    from model.errors import ArtifactError
+    from service.app import create_app
+    from service.inference.loading import load_predictor
+    from service.server import bind, log_to_stderr, make_server, run_until_stopped
+
+    settings = _settings(artifact=artifact, host=host, port=port, device=device)
+    log_to_stderr()
+    try:
+        predictor = load_predictor(_artifact(settings), device=settings.device)
+        listener = bind(settings)
+    except (ArtifactError, OSError) as error:
+        raise _failed(str(error)) from None
+    server = make_server(create_app(settings, predictor), settings)
+    raise typer.Exit(0 if run_until_stopped(server, listener) else 1)
+
+
+@app.command()
+def demo(
+    request: Annotated[
+        Path,
+        typer.Option(
+            help="JSON file: the body of a request to /v1/forecast, or {path, body}.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    artifact: Artifact = None,
+    port: Port = None,
+    device: DeviceOption = None,
+    stop: Annotated[bool, typer.Option("--exit", help="Stop after the answer.")] = False,
+) -> None:
+    """Serve on 127.0.0.1, ask once over HTTP, and show question and answer."""
+    from rich.console import Console
+
+    from model.errors import ArtifactError
+    from service.app import create_app
+    from service.demo import DemoError, read_demo_request, run_demo
+    from service.inference.loading import load_predictor
+    from service.server import BackgroundServer
+
+    settings = _settings(artifact=artifact, host="127.0.0.1", port=port, device=device)
+    try:
+        question = read_demo_request(request)
+        predictor = load_predictor(_artifact(settings), device=settings.device)
+        with BackgroundServer(create_app(settings, predictor), settings) as server:
+            run_demo(server, question, Console(), keeps_serving=not stop)
+    except (ArtifactError, DemoError, OSError) as error:
+        raise _failed(str(error)) from None
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document; docs/openapi.json is a copy of it."""
+    from service.app import create_app
+    from service.settings import Settings
+
+    document = create_app(Settings()).openapi()
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@app.command("settings")
+def list_settings() -> None:
+    """Print every setting: its environment variable, its default and what it trades off."""
+    from service.settings import Settings
+
+    for name, field in Settings.model_fields.items():
+        typer.echo(f"LACUNA_{name.upper()} (default: {field.default})\n    {field.description}\n")
+
+
+def _settings(**given: Any) -> "Settings":
+    """Take what the command line gave, then the environment, then the defaults."""
+    from pydantic import ValidationError
+
+    from service.settings import Settings
+
+    named = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**named)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"LACUNA_{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+            for item in error.errors(include_url=False)
+        )
+        raise typer.BadParameter(faults) from None
+
+
+def _artifact(settings: "Settings") -> Path:
+    if settings.artifact is None:
+        raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")
+    return settings.artifact
+
+
+def _failed(message: str) -> typer.Exit:
+    typer.echo(f"error: {message}", err=True)
+    return typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""What is loaded: the model and its variables."""

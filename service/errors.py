@@ -1,0 +1,232 @@
+"""Every error that the server answers with, as one tree, and the one mapping to RFC 9457 problems.
+
+ServiceError                 status   code
+├── MalformedBodyError       400      invalid_json, not_finite, duplicate_key
+├── InvalidRequestError      422      invalid_request, all_series_failed
+├── SeriesRefusedError       422      one of `Fault`: this series has no answer, others may
+├── TooLargeError            413      body_too_large, too_many_series, ..._queries, ..._samples
+├── MediaTypeError           415      unsupported_media_type
+├── NotFoundError            404      not_found
+├── NoCapacityError          429      no_capacity
+├── TimedOutError            503      timed_out
+└── NotReadyError            503      not_ready, load_failed
+
+A problem says where the fault is and what was expected. It never repeats what was posted: not a
+value, not an identifier, not even the name of an unknown field.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+
+from model.errors import ArtifactError, ModelError
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+_HTTP_TITLES = {404: ("not_found", "Not found"), 405: ("method_not_allowed", "Method not allowed")}
+
+
+class Fault(StrEnum):
+    """Why one series has no answer."""
+
+    NO_OBSERVATIONS = "no_observations"
+    TOO_MANY_OBSERVATIONS = "too_many_observations"
+    COLUMN_LENGTHS_DIFFER = "column_lengths_differ"
+    UNKNOWN_VARIABLE = "unknown_variable"
+    UNKNOWN_UNIT = "unknown_unit"
+    INVALID_TIME = "invalid_time"
+    TIME_WITHOUT_OFFSET = "time_without_offset"
+    MIXED_TIME_KINDS = "mixed_time_kinds"
+    TIME_OUT_OF_RANGE = "time_out_of_range"
+    SPAN_TOO_LONG = "span_too_long"
+    EMPTY_QUERY = "empty_query"
+    TOO_MANY_QUERY_TIMES = "too_many_query_times"
+    QUERY_NOT_AFTER_AS_OF = "query_not_after_as_of"
+    QUERY_TOO_FAR = "query_too_far"
+    VARIABLE_NOT_QUERYABLE = "variable_not_queryable"
+    INVALID_EVENT = "invalid_event"
+    REFUSED_BY_STRICT = "refused_by_strict"
+
+
+@dataclass(frozen=True)
+class ProblemFault:
+    """One fault among several: where, which, and what was expected."""
+
+    path: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An RFC 9457 problem. `code` is stable; `path` points into the request."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    path: str | None = None
+    errors: list[ProblemFault] | None = None
+
+
+class ServiceError(Exception):
+    """Root of the tree. `detail` names what was expected, and never holds what was posted."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    code: str = "internal_error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        path: str | None = None,
+        errors: Sequence[ProblemFault] = (),
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or self.code
+        self.path = path
+        self.errors = list(errors)
+        self.retry_after_seconds = retry_after_seconds
+
+    def problem(self) -> Problem:
+        """Return the body of the answer."""
+        return Problem(
+            type=f"urn:lacuna:problem:{self.code}",
+            title=self.title,
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
+            path=self.path,
+            errors=self.errors or None,
+        )
+
+
+class MalformedBodyError(ServiceError):
+    """Raised for a body that is not JSON as RFC 8259 has it."""
+
+    status, title, code = 400, "The body is not valid JSON", "invalid_json"
+
+
+class InvalidRequestError(ServiceError):
+    """Raised for JSON without the documented form, or of which no series can be answered."""
+
+    status, title, code = 422, "The request is not valid", "invalid_request"
+
+
+class SeriesRefusedError(ServiceError):
+    """Raised for one series that cannot be answered; the other series are not touched by it."""
+
+    status, title = 422, "The series cannot be answered"
+
+    def __init__(self, fault: Fault, detail: str, *, path: str) -> None:
+        super().__init__(detail, code=fault.value, path=path)
+
+
+class TooLargeError(ServiceError):
+    """Raised for a request beyond one of the limits in the settings."""
+
+    status, title, code = 413, "The request is too large", "body_too_large"
+
+
+class MediaTypeError(ServiceError):
+    """Raised for a body that does not call itself JSON."""
+
+    status, title, code = 415, "The body must be JSON", "unsupported_media_type"
+
+
+class NotFoundError(ServiceError):
+    """Raised for a model that is not loaded."""
+
+    status, title, code = 404, "Not found", "not_found"
+
+
+class NoCapacityError(ServiceError):
+    """Raised when as many requests wait as the settings allow."""
+
+    status, title, code = 429, "No capacity", "no_capacity"
+
+
+class TimedOutError(ServiceError):
+    """Raised for a request that waited or ran longer than the settings allow."""
+
+    status, title, code = 503, "Timed out", "timed_out"
+
+
+class NotReadyError(ServiceError):
+    """Raised while no model is loaded."""
+
+    status, title, code = 503, "Not ready", "not_ready"
+
+
+def problem_response(error: ServiceError) -> Response:
+    """Turn an error into the answer."""
+    headers = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return Response(
+        to_json(error.problem(), exclude_none=True),
+        status_code=error.status,
+        media_type=PROBLEM_MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def internal_error_response() -> Response:
+    """Return the answer to an error that nobody expected. It says nothing about its cause."""
+    return problem_response(
+        ServiceError("the server failed on this request; its log has an entry with the request id")
+    )
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Make every error of the application a problem. The unexpected ones are the middleware's."""
+    app.add_exception_handler(ServiceError, _on_service_error)
+    app.add_exception_handler(ModelError, _on_model_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+
+
+async def _on_service_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return problem_response(error)
+
+
+async def _on_model_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ModelError)
+    if isinstance(error, ArtifactError):
+        return problem_response(NotReadyError("the model cannot be used", code=error.code))
+    return problem_response(InvalidRequestError(str(error), code=error.code))
+
+
+async def _on_http_exception(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code, title = _HTTP_TITLES.get(error.status_code, ("http_error", "The request was refused"))
+    problem = Problem(
+        type=f"urn:lacuna:problem:{code}",
+        title=title,
+        status=error.status_code,
+        code=code,
+        detail="the paths and methods of this server are listed at /docs",
+    )
+    return Response(
+        to_json(problem, exclude_none=True),
+        status_code=error.status_code,
+        media_type=PROBLEM_MEDIA_TYPE,
+        headers=error.headers,
+    )
+
+
+async def _on_validation_error(_request: Request, _error: Exception) -> Response:
+    # Bodies are read by `service.wire`; this is FastAPI's own check of path and query parameters.
+    return problem_response(InvalidRequestError("a parameter of the path or query is not valid"))

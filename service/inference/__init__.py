@@ -1,0 +1,1 @@
+"""Impute, forecast, uncertainty and validate: from a posted body to the answer."""

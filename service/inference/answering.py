@@ -1,0 +1,225 @@
+"""From a prediction about one series to its answer on the wire: numbers, status, events."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from model.data.variables import Catalogue
+from model.runtime.predictor import Prediction, Predictor
+from service.inference.answers import (
+    AnsweredSeries,
+    EventAnswer,
+    OutOfDistribution,
+    Status,
+    VariableAnswer,
+)
+from service.inference.asking import Options, Question, ask
+from service.inference.query import AskedEvent, AskedQuery
+from service.inference.reading import ReadSeries
+
+OUT_OF_DISTRIBUTION_SCORE = 0.999
+"""A series that looks more unusual than this share of held-out series is flagged."""
+EVENT_SAMPLES = 200
+"""Joint samples behind the probability of an event: a standard error of at most 0.035."""
+# Float32 carries seven digits; more would be noise in the answer.
+_SIGNIFICANT_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """How far outside the record an answer still counts as inside, in hours.
+
+    `after_hours` counts from `as_of`, which is the last observation unless the client set it.
+    """
+
+    before_hours: float
+    after_hours: float
+
+
+IMPUTED = Extrapolation(before_hours=1.0, after_hours=1.0)
+FORECAST = Extrapolation(before_hours=1.0, after_hours=24.0)
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What an endpoint's answers hold."""
+
+    extrapolation: Extrapolation
+    has_as_of: bool = False
+    has_variances: bool = False
+
+
+def answer_all(
+    predictor: Predictor, series: Sequence[ReadSeries], options: Options, detail: Detail
+) -> list[AnsweredSeries]:
+    """Answer every series, in order."""
+    catalogue = predictor.artifact.catalogue
+    predictions = ask(predictor, [_question(one.query, one) for one in series], options)
+    probabilities = _probabilities(predictor, series, seed=options.seed)
+    return [
+        AnsweredSeries(
+            subject_id=one.subject_id,
+            query_times=one.query.moments if one.query else [],
+            variables=_variables(one, prediction, options, detail, catalogue),
+            warnings=list(one.remarks),
+            out_of_distribution=_out_of_distribution(prediction),
+            as_of=one.as_of if detail.has_as_of else None,
+            events=events or None,
+        )
+        for one, prediction, events in zip(series, predictions, probabilities, strict=True)
+    ]
+
+
+def _question(query: AskedQuery | None, series: ReadSeries) -> Question:
+    """Lay the queries out variable by variable."""
+    if query is None:
+        return Question(series.context, np.empty(0), np.empty(0, dtype=np.int64))
+    times = np.tile(query.times_hours, len(query.channels))
+    channels = np.repeat(np.array(query.channels, dtype=np.int64), len(query.times_hours))
+    return Question(series.context, times, channels)
+
+
+def _variables(
+    series: ReadSeries,
+    prediction: Prediction,
+    options: Options,
+    detail: Detail,
+    catalogue: Catalogue,
+) -> dict[str, VariableAnswer]:
+    if series.query is None:
+        return {}
+    usable = _usable(prediction)
+    status = _status(series, prediction, usable, detail.extrapolation)
+    width = len(series.query.times_hours)
+    answers = {}
+    for place, channel in enumerate(series.query.channels):
+        own = slice(place * width, (place + 1) * width)
+        variable = catalogue[channel]
+        answers[variable.name] = _variable(
+            variable.unit, prediction, own, usable[own], status[own], options, detail
+        )
+    return answers
+
+
+def _variable(
+    unit: str,
+    prediction: Prediction,
+    own: slice,
+    usable: Bool[np.ndarray, " time"],
+    status: list[Status],
+    options: Options,
+    detail: Detail,
+) -> VariableAnswer:
+    latent, observation = prediction.latent_variance[own], prediction.observation_variance[own]
+    quantiles = zip(options.quantile_levels, prediction.quantiles[:, own], strict=True)
+    return VariableAnswer(
+        unit=unit,
+        mean=_numbers(prediction.mean[own], usable),
+        standard_deviation=_numbers(np.sqrt(latent + observation), usable),
+        quantiles={repr(level): _numbers(row, usable) for level, row in quantiles},
+        status=status,
+        latent_variance=_numbers(latent, usable) if detail.has_variances else None,
+        observation_variance=_numbers(observation, usable) if detail.has_variances else None,
+        samples=[_numbers(row, usable) for row in prediction.samples[:, own]] or None,
+    )
+
+
+def _usable(prediction: Prediction) -> Bool[np.ndarray, " query"]:
+    """Return where every number of the answer is finite."""
+    variance = prediction.latent_variance + prediction.observation_variance
+    usable: Bool[np.ndarray, " query"] = (
+        np.isfinite(prediction.mean)
+        & np.isfinite(variance)
+        & np.isfinite(prediction.quantiles).all(axis=0)
+        & np.isfinite(prediction.samples).all(axis=0)
+    )
+    return usable
+
+
+def _status(
+    series: ReadSeries,
+    prediction: Prediction,
+    usable: Bool[np.ndarray, " query"],
+    extrapolation: Extrapolation,
+) -> list[Status]:
+    """Give each query the first status that holds, in the order of `Status`."""
+    assert series.query is not None
+    times = np.tile(series.query.times_hours, len(series.query.channels))
+    first = series.context.times_hours[0]
+    is_outside = (times < first - extrapolation.before_hours) | (
+        times > series.as_of_hours + extrapolation.after_hours
+    )
+    is_flagged = prediction.out_of_distribution[0] >= OUT_OF_DISTRIBUTION_SCORE
+    order = list(Status)
+    conditions = [~usable, np.full(len(times), is_flagged), is_outside, prediction.support == 0]
+    positions = np.select(conditions, range(len(conditions)), default=len(conditions))
+    return [order[position] for position in positions]
+
+
+def _out_of_distribution(prediction: Prediction) -> OutOfDistribution:
+    score = float(prediction.out_of_distribution[0])
+    return OutOfDistribution(score, score >= OUT_OF_DISTRIBUTION_SCORE)
+
+
+def _numbers(
+    values: Float[np.ndarray, " time"], usable: Bool[np.ndarray, " time"]
+) -> list[float | None]:
+    """Round to significant digits; what is not usable becomes null."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        magnitude = np.floor(np.log10(np.abs(values)))
+    places = _SIGNIFICANT_DIGITS - 1 - np.where(np.isfinite(magnitude), magnitude, 0.0)
+    # Powers of ten up to 22 are exact, so that the quotient is the closest number to the decimal.
+    power = 10.0 ** np.clip(places, 0, 22)
+    rounded: list[float | None] = (np.rint(values * power) / power).tolist()
+    if usable.all():
+        return rounded
+    return [value if good else None for value, good in zip(rounded, usable, strict=True)]
+
+
+def _probabilities(
+    predictor: Predictor, series: Sequence[ReadSeries], *, seed: int
+) -> list[list[EventAnswer]]:
+    """Estimate every event from joint samples of its own, whatever else is asked.
+
+    A variable is sampled once, on the longest grid that its events need.
+    """
+    options = Options((0.5,), EVENT_SAMPLES, seed)
+    asked = [(number, event) for number, one in enumerate(series) for event in one.events]
+    longest: dict[tuple[int, int], AskedEvent] = {}
+    for number, event in asked:
+        known = longest.get((number, event.channel))
+        if known is None or len(known.times_hours) < len(event.times_hours):
+            longest[number, event.channel] = event
+    questions = [
+        Question(
+            series[number].context,
+            event.times_hours,
+            np.full(len(event.times_hours), channel, dtype=np.int64),
+        )
+        for (number, channel), event in longest.items()
+    ]
+    predictions = ask(predictor, questions, options)
+    samples = {
+        key: prediction.samples for key, prediction in zip(longest, predictions, strict=True)
+    }
+    answers: list[list[EventAnswer]] = [[] for _ in series]
+    for number, event in asked:
+        answers[number].append(_event(event, samples[number, event.channel]))
+    return answers
+
+
+def _event(event: AskedEvent, samples: Float[np.ndarray, "sample time"]) -> EventAnswer:
+    values = samples[:, : len(event.times_hours)]
+    beyond = values < event.threshold if event.is_below else values > event.threshold
+    return EventAnswer(
+        variable=event.variable.name,
+        unit=event.variable.unit,
+        within_hours=event.within_hours,
+        probability=float(beyond.any(axis=1).mean()) if np.isfinite(values).all() else None,
+        num_samples=len(samples),
+        num_times=len(event.times_hours),
+        below=event.threshold if event.is_below else None,
+        above=None if event.is_below else event.threshold,
+    )

@@ -1,0 +1,156 @@
+"""The wire format of the answers: dataclasses that are serialized as they are.
+
+What was posted is in `schemas`. Fields that are None are left out.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.errors import Problem
+
+
+class Status(StrEnum):
+    """How far an answer can be relied on. Where several hold, the first in this order is given."""
+
+    ABSTAINED = "abstained"
+    """The model gave no usable number; the answer is null."""
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    """The series looks unlike those that the model was trained on."""
+    EXTRAPOLATED = "extrapolated"
+    """The time is far outside the record."""
+    LOW_SUPPORT = "low_support"
+    """The variable has no observation that was used."""
+    OK = "ok"
+
+
+class RemarkCode(StrEnum):
+    """What was changed, dropped or assumed in a series that was answered all the same."""
+
+    UNIT_CONVERTED = "unit_converted"
+    UNIT_ASSUMED = "unit_assumed"
+    IMPLAUSIBLE_VALUE_DROPPED = "implausible_value_dropped"
+    DUPLICATE_DROPPED = "duplicate_dropped"
+    CONFLICT_AVERAGED = "conflict_averaged"
+    AFTER_AS_OF = "after_as_of"
+    STATIC_IGNORED = "static_ignored"
+    DUPLICATE_SUBJECT_ID = "duplicate_subject_id"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A warning. `path` is the first of the `count` places that it is about."""
+
+    code: RemarkCode
+    path: str
+    message: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model answered."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class OutOfDistribution:
+    """`score`: the share of held-out training series that look less unusual."""
+
+    score: float
+    flag: bool
+
+
+@dataclass(frozen=True)
+class VariableAnswer:
+    """One entry for each query time, in the variable's canonical unit.
+
+    standard_deviation = sqrt(latent_variance + observation_variance). `samples` are courses: one
+    row is one joint draw over all times and variables of the series.
+    """
+
+    unit: str
+    mean: list[float | None]
+    standard_deviation: list[float | None]
+    quantiles: dict[str, list[float | None]]
+    status: list[Status]
+    latent_variance: list[float | None] | None = None
+    observation_variance: list[float | None] | None = None
+    samples: list[list[float | None]] | None = None
+
+
+@dataclass(frozen=True)
+class EventAnswer:
+    """Probability that the variable is beyond the threshold at least once.
+
+    Counted over `num_samples` joint samples at `num_times` times, every half hour after `as_of`.
+    The threshold is given in the variable's canonical unit. Without a usable sample there is no
+    probability.
+    """
+
+    variable: str
+    unit: str
+    within_hours: float
+    num_samples: int
+    num_times: int
+    probability: float | None = None
+    below: float | None = None
+    above: float | None = None
+
+
+@dataclass(frozen=True)
+class AnsweredSeries:
+    """The answer about one series. `variables` are named as in the catalogue."""
+
+    subject_id: str
+    query_times: list[float | str]
+    variables: dict[str, VariableAnswer]
+    warnings: list[Remark]
+    out_of_distribution: OutOfDistribution
+    as_of: float | str | None = None
+    events: list[EventAnswer] | None = None
+
+
+@dataclass(frozen=True)
+class FailedSeries:
+    """A series without an answer. The others of the request are not touched by it."""
+
+    subject_id: str
+    error: Problem
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Milliseconds spent waiting for the model, and in it."""
+
+    queue: float
+    predict: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answers in the order of the request's series."""
+
+    model: ModelIdentity
+    seed: int
+    series: list[AnsweredSeries | FailedSeries]
+    timings_ms: Timings
+
+
+@dataclass(frozen=True)
+class ValidSeries:
+    """A series that would be answered from `kept` of its `read` observations."""
+
+    subject_id: str
+    read: int
+    kept: int
+    warnings: list[Remark]
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What would become of every series."""
+
+    series: list[ValidSeries | FailedSeries]

@@ -1,0 +1,169 @@
+"""POST /v1/impute, /v1/forecast, /v1/uncertainty and /v1/validate.
+
+Bodies are read raw: FastAPI's own validation would run twice as long and repeat posted values in
+its errors. `service.openapi` adds the request schemas to the document.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import APIRouter, Request, Response
+
+from model.runtime.predictor import Predictor
+from service.inference.answering import FORECAST, IMPUTED, Detail, answer_all
+from service.inference.answers import (
+    Answer,
+    AnsweredSeries,
+    FailedSeries,
+    ModelIdentity,
+    Timings,
+    ValidationReport,
+    ValidSeries,
+)
+from service.inference.asking import Options
+from service.inference.query import Reach
+from service.inference.reading import ReadSeries
+from service.inference.requests import (
+    AnyRequest,
+    ReadRequest,
+    Refused,
+    read_request,
+    require_any,
+)
+from service.inference.schemas import (
+    FIELD_NAMES,
+    ForecastRequest,
+    ImputeRequest,
+    UncertaintyRequest,
+    ValidateRequest,
+)
+from service.openapi import PROBLEM_RESPONSES, request_body
+from service.state import state_of
+from service.wire import json_response, parse_body, read_body
+
+# Below this, reading a body takes about as long as handing it to another thread and back.
+_INLINE_BYTES = 32 * 1024
+# The same for writing an answer; each number of it is some five numbers on the wire.
+_INLINE_NUMBERS = 2_000
+
+router = APIRouter(prefix="/v1", tags=["inference"], responses=PROBLEM_RESPONSES)
+
+Result = TypeVar("Result")
+
+
+@router.post("/impute", response_model=Answer, openapi_extra=request_body(ImputeRequest))
+async def impute(request: Request) -> Response:
+    """Estimate values inside the record, from the observations before and after.
+
+    A query more than an hour outside the record is answered with status `extrapolated`.
+    """
+    return await _answer(request, ImputeRequest, Reach.ANYWHERE, Detail(IMPUTED))
+
+
+@router.post("/forecast", response_model=Answer, openapi_extra=request_body(ForecastRequest))
+async def forecast(request: Request) -> Response:
+    """Estimate values after `as_of`, from the observations up to it and from no later one.
+
+    A query more than 24 hours after `as_of` is answered with status `extrapolated`.
+    """
+    detail = Detail(FORECAST, has_as_of=True)
+    return await _answer(request, ForecastRequest, Reach.AFTER_AS_OF, detail)
+
+
+@router.post("/uncertainty", response_model=Answer, openapi_extra=request_body(UncertaintyRequest))
+async def uncertainty(request: Request) -> Response:
+    """Give variances by source, joint samples, and the probability of events after `as_of`.
+
+    Query times may lie inside the record or after it. Where `as_of` is given, later observations
+    are not used.
+    """
+    detail = Detail(FORECAST, has_as_of=True, has_variances=True)
+    return await _answer(request, UncertaintyRequest, Reach.ANYWHERE, detail)
+
+
+@router.post(
+    "/validate", response_model=ValidationReport, openapi_extra=request_body(ValidateRequest)
+)
+async def validate(request: Request) -> Response:
+    """Say what would be dropped, converted or refused. The model is not run.
+
+    The answer is 200 even where every series would be refused: the faults are what was asked for.
+    """
+    raw = await read_body(request, max_bytes=state_of(request)["settings"].max_body_bytes)
+    with state_of(request)["queue"].permit():
+        posted = await _read(request, raw, ValidateRequest, Reach.ANYWHERE)
+    return json_response(ValidationReport([_report(one) for one in posted.read.series]))
+
+
+@dataclass(frozen=True)
+class _Posted:
+    body: AnyRequest
+    read: ReadRequest
+
+
+async def _answer(
+    request: Request, schema: type[AnyRequest], reach: Reach, detail: Detail
+) -> Response:
+    queue = state_of(request)["queue"]
+    # The permit comes after the body: a slow client holds its own connection, and nobody's place.
+    raw = await read_body(request, max_bytes=state_of(request)["settings"].max_body_bytes)
+    with queue.permit():
+        posted = await _read(request, raw, schema, reach)
+        require_any(posted.read)
+        body = posted.body
+        options = Options(tuple(body.quantile_levels), body.num_samples, body.seed)
+        timed = await queue.run(
+            lambda predictor: answer_all(predictor, posted.read.good, options, detail)
+        )
+    answer = Answer(
+        _identity(queue.predictor),
+        body.seed,
+        _in_order(posted.read, timed.result),
+        Timings(round(timed.queue_ms, 3), round(timed.predict_ms, 3)),
+    )
+    num_numbers = posted.read.num_points * (1 + body.num_samples)
+    return await _off_loop(lambda: json_response(answer), is_big=num_numbers > _INLINE_NUMBERS)
+
+
+async def _read(request: Request, raw: bytes, schema: type[AnyRequest], reach: Reach) -> _Posted:
+    settings = state_of(request)["settings"]
+    catalogue = state_of(request)["queue"].predictor.artifact.catalogue
+
+    def read() -> _Posted:
+        body = parse_body(raw, schema, field_names=FIELD_NAMES)
+        return _Posted(
+            body, read_request(body, catalogue=catalogue, settings=settings, reach=reach)
+        )
+
+    return await _off_loop(read, is_big=len(raw) > _INLINE_BYTES)
+
+
+async def _off_loop(work: Callable[[], Result], *, is_big: bool) -> Result:
+    """Keep long work away from the event loop; for short work the way there costs more."""
+    return await asyncio.to_thread(work) if is_big else work()
+
+
+def _identity(predictor: Predictor) -> ModelIdentity:
+    artifact = predictor.artifact
+    return ModelIdentity(artifact.manifest.name, artifact.manifest.version, artifact.sha256)
+
+
+def _in_order(
+    read: ReadRequest, answers: list[AnsweredSeries]
+) -> list[AnsweredSeries | FailedSeries]:
+    """Put the answers and the refusals back in the order of the request."""
+    remaining = iter(answers)
+    return [
+        next(remaining)
+        if isinstance(one, ReadSeries)
+        else FailedSeries(one.subject_id, one.error.problem())
+        for one in read.series
+    ]
+
+
+def _report(one: ReadSeries | Refused) -> ValidSeries | FailedSeries:
+    if isinstance(one, Refused):
+        return FailedSeries(one.subject_id, one.error.problem())
+    return ValidSeries(one.subject_id, one.num_read, len(one.context), list(one.remarks))

@@ -1,0 +1,198 @@
+"""What is asked about one series: query times and variables, and events.
+
+A query is checked against the record of its series: the observations that are used. Answers come in
+the order that was asked, and a time may be asked twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from model.data.variables import Catalogue, Variable
+from service.errors import Fault, SeriesRefusedError
+from service.inference.observations import find_channel, find_conversion
+from service.inference.schemas import EventBody, QueryBody
+from service.inference.times import Clock, Where
+from service.settings import Settings
+
+EVENT_GRID_HOURS = 0.5
+
+
+class Reach(Enum):
+    """Where the query times of an endpoint may lie."""
+
+    ANYWHERE = "anywhere"
+    AFTER_AS_OF = "after_as_of"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The observations that are used, as far as a query needs to know. `channels` are sorted."""
+
+    clock: Clock
+    first_hours: float
+    last_hours: float
+    as_of: float | str
+    as_of_hours: float
+    channels: Int[np.ndarray, " observed"]
+
+
+@dataclass(frozen=True)
+class AskedQuery:
+    """Every channel at every time; `moments` are the times as they were spelled."""
+
+    moments: list[float | str]
+    times_hours: Float[np.ndarray, " time"]
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AskedEvent:
+    """A threshold in canonical units, and the times after `as_of` at which it is looked at."""
+
+    variable: Variable
+    channel: int
+    threshold: float
+    is_below: bool
+    within_hours: float
+    times_hours: Float[np.ndarray, " time"]
+
+
+def read_query(
+    body: QueryBody,
+    record: Record,
+    *,
+    at: str,
+    catalogue: Catalogue,
+    settings: Settings,
+    reach: Reach,
+) -> AskedQuery:
+    """Read times and variables.
+
+    Raises
+    ------
+    SeriesRefusedError
+        For a query without a defined answer.
+    """
+    moments = body["times"]
+    if not moments:
+        raise SeriesRefusedError(Fault.EMPTY_QUERY, "ask for at least one time", path=f"{at}.times")
+    if len(moments) > settings.max_query_times:
+        raise SeriesRefusedError(
+            Fault.TOO_MANY_QUERY_TIMES,
+            f"a series may be asked at {settings.max_query_times} times; split the query",
+            path=f"{at}.times",
+        )
+    times = record.clock.hours(moments, lambda index: f"{at}.times[{index}]")
+    if reach is Reach.AFTER_AS_OF:
+        _check_after(times, record, at)
+    _check_distance(times, record, settings, lambda index: f"{at}.times[{index}]")
+    return AskedQuery(moments, times, _channels(body.get("variables"), record, at, catalogue))
+
+
+def read_events(
+    bodies: Sequence[EventBody],
+    record: Record,
+    *,
+    at: str,
+    catalogue: Catalogue,
+    settings: Settings,
+) -> tuple[AskedEvent, ...]:
+    """Read events.
+
+    Raises
+    ------
+    SeriesRefusedError
+        For an event without a defined probability.
+    """
+    return tuple(
+        _read_event(body, record, f"{at}[{index}]", catalogue, settings)
+        for index, body in enumerate(bodies)
+    )
+
+
+def _check_after(times: Float[np.ndarray, " time"], record: Record, at: str) -> None:
+    early = np.flatnonzero(times <= record.as_of_hours)
+    if len(early):
+        raise SeriesRefusedError(
+            Fault.QUERY_NOT_AFTER_AS_OF,
+            "a forecast is asked at times after `as_of` (default: the last observation); "
+            "use /v1/impute for times inside the record",
+            path=f"{at}.times[{early[0]}]",
+        )
+
+
+def _check_distance(
+    times: Float[np.ndarray, " time"], record: Record, settings: Settings, where: Where
+) -> None:
+    limit = settings.max_outside_hours
+    is_far = (times < record.first_hours - limit) | (times > record.last_hours + limit)
+    far = np.flatnonzero(is_far)
+    if len(far):
+        raise SeriesRefusedError(
+            Fault.QUERY_TOO_FAR,
+            f"a time may lie up to {limit:g} hours before the first or after the last observation "
+            "that is used",
+            path=where(int(far[0])),
+        )
+
+
+def _channels(
+    names: Sequence[str] | None, record: Record, at: str, catalogue: Catalogue
+) -> tuple[int, ...]:
+    """Return the channels asked for, each once; by default those observed that can be estimated."""
+    if names is None:
+        channels = [int(one) for one in record.channels if catalogue[int(one)].is_queryable]
+    else:
+        channels = [
+            _queryable(catalogue, name, f"{at}.variables[{index}]")
+            for index, name in enumerate(names)
+        ]
+    if not channels:
+        raise SeriesRefusedError(
+            Fault.EMPTY_QUERY, "name at least one variable to estimate", path=f"{at}.variables"
+        )
+    return tuple(dict.fromkeys(channels))
+
+
+def _queryable(catalogue: Catalogue, name: str, path: str) -> int:
+    channel = find_channel(catalogue, name, path=path)
+    if not catalogue[channel].is_queryable:
+        raise SeriesRefusedError(
+            Fault.VARIABLE_NOT_QUERYABLE,
+            f"{catalogue[channel].name} is read as input and never estimated",
+            path=path,
+        )
+    return channel
+
+
+def _read_event(
+    body: EventBody, record: Record, at: str, catalogue: Catalogue, settings: Settings
+) -> AskedEvent:
+    below, above = body.get("below"), body.get("above")
+    if (below is None) == (above is None):
+        raise SeriesRefusedError(
+            Fault.INVALID_EVENT, "an event has exactly one of `below` and `above`", path=at
+        )
+    channel = _queryable(catalogue, body["variable"], f"{at}.variable")
+    variable = catalogue[channel]
+    change = find_conversion(variable, body.get("unit"), path=f"{at}.unit")
+    given = below if above is None else above
+    assert given is not None
+    threshold = change(given)
+    low, high = variable.plausible_range
+    if not low <= threshold <= high:
+        raise SeriesRefusedError(
+            Fault.INVALID_EVENT,
+            f"the threshold must lie in the plausible range of {variable.name}, "
+            f"{low:g} to {high:g} {variable.unit}",
+            path=f"{at}.below" if above is None else f"{at}.above",
+        )
+    within = float(body["within_hours"])
+    steps = np.arange(1, int(within / EVENT_GRID_HOURS) + 1)
+    times = record.as_of_hours + EVENT_GRID_HOURS * steps
+    _check_distance(times[-1:], record, settings, lambda _index: f"{at}.within_hours")
+    return AskedEvent(variable, channel, threshold, above is None, within, times)

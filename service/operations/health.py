@@ -1,0 +1,25 @@
+"""Probes. Live: the process should go on. Ready: it has a model and takes requests."""
+
+from fastapi import APIRouter, Request, Response
+
+from service.errors import NotReadyError
+from service.openapi import NOT_READY
+from service.state import state_of
+from service.wire import json_response
+
+router = APIRouter(prefix="/health", tags=["operations"], responses=NOT_READY)
+
+
+@router.get("/live", response_model=dict[str, str])
+async def live(request: Request) -> Response:
+    """Tell whether the process is ready or can become so. 503 asks for a restart."""
+    if state_of(request)["queue"].load_error is not None:
+        raise NotReadyError("the model could not be loaded; see the log", code="load_failed")
+    return json_response({"status": "live"})
+
+
+@router.get("/ready", response_model=dict[str, str])
+async def ready(request: Request) -> Response:
+    """Tell whether the model is loaded and warmed up. 503 until then."""
+    manifest = state_of(request)["queue"].predictor.artifact.manifest
+    return json_response({"status": "ready", "model": f"{manifest.name} {manifest.version}"})

@@ -1,0 +1,97 @@
+"""A server as an object: bound first, then run, here or in a thread beside the caller."""
+
+import logging
+import signal
+import socket
+import threading
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Self, final
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.settings import Settings
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def log_to_stderr() -> None:
+    """Let the server's own lines through, one format for all."""
+    logging.basicConfig(level=logging.INFO, format=_FORMAT)
+
+
+def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """Make a server that logs no paths, sends no banner, and finishes what it has begun."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=settings.keep_alive_seconds,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+    )
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Take the address of the settings.
+
+    Raises
+    ------
+    OSError
+        If it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return socket.create_server((settings.host, settings.port), family=family)
+
+
+def run_until_stopped(server: uvicorn.Server, listener: socket.socket) -> bool:
+    """Serve until SIGINT or SIGTERM; return whether the server ever started."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # After its own orderly end uvicorn raises the signal once more, for whoever handled it before.
+    signal.signal(signal.SIGTERM, stop)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    return server.started
+
+
+@final
+class BackgroundServer:
+    """Serves in a thread while the `with` block runs. `url` is where."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self._socket = bind(settings)
+        self._server = make_server(app, settings)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="server"
+        )
+        host, port = self._socket.getsockname()[:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the server has not stopped by itself."""
+        return self._thread.is_alive()
+
+    def wait(self) -> None:
+        """Serve until the server stops or the caller is interrupted."""
+        self._thread.join()

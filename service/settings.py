@@ -1,0 +1,98 @@
+"""Every setting of the server. Each is also an environment variable: LACUNA_ and its name.
+
+The command line sets a few of them; what it does not set comes from the environment, else from
+here.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Settings(BaseSettings):
+    """Limits refuse work that one request must not claim; nothing is ever cut short in silence."""
+
+    model_config = SettingsConfigDict(env_prefix="LACUNA_", frozen=True, extra="ignore")
+
+    artifact: Path | None = Field(
+        default=None, description="Directory of the artifact to serve. Required by `serve`."
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. The default accepts this machine only; put a proxy with "
+        "TLS and authentication in front before choosing another.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    device: Device = Field(
+        default="auto",
+        description="Where the network runs. `auto` takes a GPU where there is one; `cuda` refuses "
+        "to start without one.",
+    )
+    max_body_bytes: int = Field(
+        default=8 * 2**20,
+        ge=1,
+        description="Largest body of a request, in bytes. 8 MiB hold four series of 20,000 "
+        "observations as objects, or ten as columns; more lets one client claim more memory.",
+    )
+    max_series: int = Field(
+        default=64,
+        ge=1,
+        description="Series in one request. They are answered together: more of them use a GPU "
+        "better and make everyone behind them wait longer.",
+    )
+    max_observations_per_series: int = Field(
+        default=20_000,
+        ge=1,
+        description="Observations of one series. An intensive care stay of a week has about 5,000.",
+    )
+    max_query_times: int = Field(default=2_000, ge=1, description="Query times of one series.")
+    max_query_points: int = Field(
+        default=200_000,
+        ge=1,
+        description="Answers of one request: query times x variables, summed over its series. "
+        "Bounds the body of the answer to about 30 MB.",
+    )
+    max_samples: int = Field(
+        default=200, ge=0, description="Joint samples of one request (`num_samples`)."
+    )
+    max_sample_values: int = Field(
+        default=500_000,
+        ge=1,
+        description="num_samples x answers of one request. Every sample runs the whole network: "
+        "memory and time follow this number.",
+    )
+    max_outside_hours: float = Field(
+        default=168.0,
+        gt=0,
+        description="How far before the first or after the last used observation a query may lie, "
+        "in hours. The solver's work grows with it, and the answer's worth does not.",
+    )
+    queue_capacity: int = Field(
+        default=64,
+        ge=1,
+        description="Requests that may wait or run at one time. A low limit refuses clients (429) "
+        "instead of having them wait.",
+    )
+    request_timeout_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long a request may wait and run before it is given up (503), in seconds.",
+    )
+    retry_after_seconds: int = Field(
+        default=1, ge=1, description="What a refused client is told to wait, in seconds."
+    )
+    keep_alive_seconds: int = Field(
+        default=5,
+        ge=1,
+        description="How long an idle connection stays open, in seconds. Longer than the proxy's.",
+    )
+    shutdown_seconds: int = Field(
+        default=25,
+        ge=1,
+        description="How long requests in flight may finish after a stop signal. Shorter than the "
+        "supervisor's grace period.",
+    )

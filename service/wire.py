@@ -1,0 +1,148 @@
+"""From the bytes of a body to a validated request, and from an answer to bytes. No medicine here.
+
+A body is parsed once, with what Python's parser lets through by default refused: NaN and Infinity,
+and an object that has a key twice. What the schema refuses is reported by path and expectation
+alone.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, to_json
+
+from service.errors import (
+    InvalidRequestError,
+    MalformedBodyError,
+    MediaTypeError,
+    ProblemFault,
+    TooLargeError,
+)
+
+_MAX_FAULTS = 20
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+async def read_body(request: Request, *, max_bytes: int) -> bytes:
+    """Read a JSON body of at most `max_bytes`, without reading more than that of a larger one.
+
+    Raises
+    ------
+    MediaTypeError
+        If the content type is given and is not JSON.
+    TooLargeError
+        If the body is larger, whether the client announced its length or not.
+    """
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    if not (media_type == "application/json" or media_type.endswith("+json")):
+        raise MediaTypeError("expected the content type application/json")
+    refusal = TooLargeError(f"the body may have at most {max_bytes} bytes")
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise refusal
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise refusal
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def parse_body(raw: bytes, schema: type[Body], *, field_names: frozenset[str]) -> Body:
+    """Parse and validate.
+
+    Parameters
+    ----------
+    field_names
+        All field names of the schema: the only words that a path may show, as any other would
+        be the client's.
+
+    Raises
+    ------
+    MalformedBodyError
+        If the bytes are not JSON, or JSON that has no single meaning.
+    InvalidRequestError
+        If the JSON does not fit the schema.
+    """
+    document = _parse_json(raw)
+    try:
+        return schema.model_validate(document)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        faults = _faults(details, field_names)
+        raise InvalidRequestError(
+            f"the body does not have the documented form: {faults[0].detail}",
+            path=faults[0].path,
+            errors=faults,
+        ) from None
+
+
+def json_response(content: object) -> Response:
+    """Serialize once, without validating again; None fields of dataclasses are left out."""
+    return Response(to_bytes(content), media_type="application/json")
+
+
+def to_bytes(content: object) -> bytes:
+    """Return the JSON of dataclasses, dictionaries, lists and numbers."""
+    return to_json(content, exclude_none=True, inf_nan_mode="null")
+
+
+def _parse_json(raw: bytes) -> object:
+    try:
+        return json.loads(raw, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise MalformedBodyError("the body is nested too deeply") from None
+    except (ValueError, UnicodeError):  # UnicodeError is a ValueError; named for the reader
+        raise MalformedBodyError("expected one JSON object in UTF-8") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise MalformedBodyError("an object has the same key twice", code="duplicate_key")
+    return content
+
+
+def _refuse_constant(_token: str) -> float:
+    raise MalformedBodyError("NaN and Infinity are not JSON numbers", code="not_finite")
+
+
+def _faults(details: Sequence[ErrorDetails], field_names: frozenset[str]) -> list[ProblemFault]:
+    """Merge what the branches of a union say about one place; the deepest place is the true one."""
+    expectations: dict[str, list[str]] = {}
+    codes: dict[str, str] = {}
+    for item in details:
+        path = _path(item["loc"], field_names)
+        expectations.setdefault(path, []).append(_expectation(item))
+        codes.setdefault(path, item["type"])
+    deepest = [path for path in expectations if not _has_deeper(path, expectations)]
+    return [
+        ProblemFault(path, codes[path], ", or: ".join(dict.fromkeys(expectations[path])))
+        for path in deepest[:_MAX_FAULTS]
+    ]
+
+
+def _has_deeper(path: str, others: Iterable[str]) -> bool:
+    return any(other.startswith((f"{path}.", f"{path}[")) for other in others)
+
+
+def _path(location: tuple[int | str, ...], field_names: frozenset[str]) -> str:
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part in field_names:
+            path += f".{part}" if path else part
+    return path
+
+
+def _expectation(item: ErrorDetails) -> str:
+    if item["type"] == "extra_forbidden":
+        return "there is a field that is not documented here"
+    return item["msg"].replace("Input should be", "expected").replace("dictionary", "object")

@@ -1,0 +1,36 @@
+"""Fixtures that every test may use.
+
+Randomness is not here: a test makes its own generator from a seed that it names.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# A deadline measures the machine, not the code; fixed examples make a red build repeatable.
+settings.register_profile("lacuna", deadline=None, derandomize=True)
+settings.load_profile("lacuna")
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder of the real data sets (LACUNA_DATA, by default ../shared/data); skips where absent."""
+    root = Path(os.environ.get("LACUNA_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip(f"no real data at {root}; set LACUNA_DATA to the folder that holds it")
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of an artifact with random weights; not to be changed by a test."""
+    # Imported here: torch takes seconds, and most tests do without.
+    from tests.artifacts import write_tiny_artifact  # noqa: PLC0415
+
+    directory = tmp_path_factory.mktemp("artifact") / "tiny"
+    write_tiny_artifact(directory)
+    return directory

@@ -1,0 +1,1 @@
+"""Offline training: records in, a checked artifact out."""

@@ -1,0 +1,160 @@
+"""`python -m training import | simulate | fit | evaluate`. Exit status: 0, 1 (failed), 2 (usage)."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    help="Train and judge the model, offline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Source(StrEnum):
+    """Kinds of data that `import` reads."""
+
+    PHYSIONET2012 = "physionet2012"
+    MEDS = "meds"
+    TABLE = "table"
+
+
+class Device(StrEnum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+Seed = Annotated[int, typer.Option(help="Of everything random in this command.", min=0)]
+
+
+@app.command("import")
+def import_command(
+    kind: Annotated[Source, typer.Argument(help="What SOURCE holds.")],
+    source: Annotated[Path, typer.Argument(help="Folder or file to read.", exists=True)],
+    out: Annotated[Path, typer.Option(help="Directory of the MEDS dataset to write.")],
+    codes: Annotated[
+        Path | None, typer.Option(help="CSV with columns code, variable, unit (meds, table).")
+    ] = None,
+) -> None:
+    """Turn a source into a cleaned MEDS dataset, with a report of every dropped row."""
+    from training.datasets.sources import import_source
+
+    report = import_source(kind.value, source, out, codes=codes)
+    for line in report.lines():
+        print(line)
+
+
+@app.command()
+def simulate(
+    subjects: Annotated[int, typer.Option(help="Number of subjects.", min=1)],
+    out: Annotated[Path, typer.Option(help="Directory of the MEDS dataset to write.")],
+    seed: Seed = 0,
+) -> None:
+    """Simulate a cohort with known physiology; the truth is kept beside it."""
+    from training.datasets.simulated_dataset import write_simulated
+
+    print(write_simulated(out, num_subjects=subjects, seed=seed))
+
+
+@app.command()
+def fit(
+    data: Annotated[Path, typer.Argument(help="MEDS dataset.", exists=True, file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Directory of the artifact to write.")],
+    preset: Annotated[str, typer.Option(help="quick, default or best.")] = "default",
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, may be repeated.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "icu",
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Train a model and write its artifact."""
+    from training.config import configure
+    from training.console import FitConsole
+    from training.device import choose_device
+    from training.fit import fit as run_fit
+
+    config = configure(preset, overrides or [], seed=seed)
+    with FitConsole(Console(), num_epochs=config.epochs) as progress:
+        history = run_fit(
+            data,
+            out,
+            config,
+            name=name,
+            artifact_version=version,
+            device=choose_device(device.value),
+            resume=resume,
+            progress=progress,
+        )
+    best = min(history, key=lambda record: record.validation_error)
+    print(
+        f"wrote {out}: best epoch {best.epoch + 1} of {len(history)}, tuning errors "
+        f"forecast {best.forecast_error:.4f}, imputation {best.imputation_error:.4f} (standardized)"
+    )
+
+
+class Part(StrEnum):
+    """Which subjects `evaluate` judges."""
+
+    AUTO = "auto"
+    HELD_OUT = "held-out"
+    ALL = "all"
+
+
+@app.command()
+def evaluate(
+    artifact: Annotated[Path, typer.Argument(help="Artifact directory.", exists=True)],
+    data: Annotated[Path, typer.Argument(help="MEDS dataset.", exists=True, file_okay=False)],
+    task: Annotated[str, typer.Option(help="forecast or imputation.")],
+    out: Annotated[Path, typer.Option(help="Directory of the report to write.")],
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="MEDS dataset whose training part fits the least squares; default DATA."),
+    ] = None,
+    part: Annotated[
+        Part, typer.Option(help="Subjects: auto takes all of them unless the model saw some.")
+    ] = Part.AUTO,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    seed: Seed = 0,
+) -> None:
+    """Judge an artifact on records that it has not seen, beside the trivial answers."""
+    from training.device import choose_device
+    from training.evaluate import evaluate as run_evaluate
+
+    summary = run_evaluate(
+        artifact,
+        data,
+        task=task,
+        out=out,
+        reference=reference,
+        part=part.value,
+        device=str(choose_device(device.value)),
+        seed=seed,
+        command=sys.argv[1:],
+    )
+    print(summary)
+
+
+def main() -> None:
+    """Run the command; a known error becomes one line and exit status 1."""
+    from model.errors import ModelError
+
+    try:
+        app()
+    except (ModelError, ValueError, OSError) as error:
+        Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

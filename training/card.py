@@ -1,0 +1,183 @@
+"""The model card, `card.md` of an artifact: what the model is for, what it is not for, how good it is."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from model.data.rolling import WINDOW_HOURS
+from model.data.variables import Catalogue, Kind
+from training.checkpoint import EpochRecord
+from training.config import TrainingConfig
+from training.evaluation import LEAST_SQUARES, MODEL, Evaluation
+
+# With fewer training values than this a variable's own errors and intervals rest on little.
+_SPARSE_VALUES = 1000
+
+_USE = """\
+## Intended use
+
+Research, quality work and decision support studies on timestamped clinical measurements: filling gaps \
+between measurements, forecasting up to {horizon:g} hours ahead, with an interval for each answer. The \
+numbers are for people who can look at the record beside them.
+
+## Out of scope
+
+- Not a medical device: no alarm, dose, diagnosis or triage may rest on an answer alone, and no decision \
+about a patient is made without a clinician.
+- Patients unlike the training data: other ages, wards, devices or charting habits. The service reports an \
+out-of-distribution score; it is a hint, not a guarantee.
+- What-if questions. The model has seen which patients were treated, not what treatment causes.
+- An estimate is not a measurement and must never be stored or shown as one."""
+
+_LIMITATIONS = """\
+## Known limitations
+
+{states}{amounts}{sparse}- Intervals come from the fitted distribution and are not calibrated after training: \
+a 90 % interval may hold more or fewer than 90 % of measurements, differently by variable and by gap. The \
+evaluation report shows by how much.
+- Series longer than {window:g} hours are answered from windows of that length; older measurements do not \
+count.
+- When something was measured carries information (sick patients are measured more often). The model uses \
+it, and inherits the habits of the wards in the training data.
+- Values outside a variable's plausible range are dropped before training and never answered."""
+
+
+def model_card(
+    *,
+    name: str,
+    version: str,
+    config: TrainingConfig,
+    dataset_name: str,
+    num_train: int,
+    num_tuning: int,
+    history: Sequence[EpochRecord],
+    catalogue: Catalogue,
+    num_values: Int[np.ndarray, " channel"] | None = None,
+    hashes: Mapping[str, str] | None = None,
+    evaluations: Sequence[Evaluation] = (),
+) -> str:
+    """Return the card as Markdown.
+
+    Parameters
+    ----------
+    num_train, num_tuning
+        Series (windows of subjects) that the weights and the stopping time were fitted on.
+    num_values
+        Training values of each channel; names the sparse variables.
+    hashes
+        Versions and sha256 sums by what they belong to. The manifest always holds them.
+    evaluations
+        On held-out records, for the errors beside the baselines.
+    """
+    parts = [
+        f"# {name} {version}",
+        _purpose(catalogue),
+        _USE.format(horizon=config.horizon_hours),
+        _training(config, dataset_name, num_train, num_tuning, history),
+        _errors(history, evaluations),
+        _LIMITATIONS.format(
+            states=_of_kind(catalogue, Kind.STATE, "read as input and never estimated"),
+            amounts=_of_kind(
+                catalogue,
+                Kind.AMOUNT,
+                "collected over the time since the previous entry: an answer says what an entry at "
+                "that time would hold, not a level, and must not be summed",
+            ),
+            sparse=_sparse(catalogue, num_values),
+            window=WINDOW_HOURS,
+        ),
+        _versions(hashes or {}),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _purpose(catalogue: Catalogue) -> str:
+    estimated = [f"{item.name} ({item.unit})" for item in catalogue if item.is_queryable]
+    statics = ", ".join(static.name for static in catalogue.statics) or "none"
+    return (
+        "A latent neural ODE over irregular clinical measurements. From the measurements of one "
+        f"patient it estimates {len(estimated)} variables at any time, each as a distribution.\n\n"
+        f"Variables (UCUM units): {', '.join(estimated)}.\n\nDescriptors of the patient, each may be "
+        f"missing: {statics}."
+    )
+
+
+def _training(
+    config: TrainingConfig,
+    dataset_name: str,
+    num_train: int,
+    num_tuning: int,
+    history: Sequence[EpochRecord],
+) -> str:
+    minutes = sum(record.seconds for record in history) / 60
+    return "\n".join(
+        [
+            "## Training",
+            "",
+            f"- Data: {dataset_name}; {num_train:,} series to fit the weights, {num_tuning:,} to choose "
+            "the stopping time. Subjects are in one part only; held-out subjects are in neither.",
+            f"- Preset: {config.preset}, seed {config.seed}, batch size {config.batch_size}.",
+            f"- Sizes: latent {config.latent_dim}, encoder {config.encoder_dim}, dynamics "
+            f"{config.dynamics_dim}, decoder {config.decoder_dim}; ODE step {config.step_hours:g} h.",
+            f"- Ran {len(history)} of at most {config.epochs} epochs in {minutes:.1f} minutes.",
+        ]
+    )
+
+
+def _errors(history: Sequence[EpochRecord], evaluations: Sequence[Evaluation]) -> str:
+    lines = ["## Errors", ""]
+    if history:
+        best = min(history, key=lambda record: record.validation_error)
+        lines += [
+            "Mean over variables of the mean absolute error, in standard deviations of the variable.",
+            "",
+            f"On the tuning subjects, epoch {best.epoch + 1}: forecast {best.forecast_error:.4f}, "
+            f"imputation {best.imputation_error:.4f}. Training stopped by these errors, so they are "
+            "slightly better than what new patients will see.",
+        ]
+    else:
+        lines.append("The model was not trained.")
+    if not evaluations:
+        return "\n".join(
+            [*lines, "", "Not yet evaluated on held-out records: `evaluate` does that."]
+        )
+    lines += [
+        "",
+        "| held-out task | series | model | carry-forward | linear interpolation | variable mean "
+        "| least squares |",
+        "| --- | --: | --: | --: | --: | --: | --: |",
+    ]
+    return "\n".join([*lines, *(_error_row(evaluation) for evaluation in evaluations)])
+
+
+def _error_row(evaluation: Evaluation) -> str:
+    methods = (MODEL, "carry_forward", "linear_interpolation", "variable_mean", LEAST_SQUARES)
+    errors = " | ".join(f"{evaluation.mean_error(method):.4f}" for method in methods)
+    return f"| {evaluation.task.value} | {evaluation.num_series:,} | {errors} |"
+
+
+def _of_kind(catalogue: Catalogue, kind: Kind, text: str) -> str:
+    names = [variable.name for variable in catalogue if variable.kind is kind]
+    return f"- {', '.join(names)}: {text}.\n" if names else ""
+
+
+def _sparse(catalogue: Catalogue, num_values: Int[np.ndarray, " channel"] | None) -> str:
+    if num_values is None:
+        return "- Variables that were rarely measured in the training data are estimated poorly.\n"
+    sparse = [
+        f"{variable.name} ({count:,})"
+        for variable, count in zip(catalogue, num_values, strict=True)
+        if variable.is_queryable and count < _SPARSE_VALUES
+    ]
+    if not sparse:
+        return ""
+    return f"- Few training values, so little to rely on: {', '.join(sparse)}.\n"
+
+
+def _versions(hashes: Mapping[str, str]) -> str:
+    lines = [f"- {what}: `{value}`" for what, value in hashes.items()]
+    text = "`manifest.json` holds the sha256 of every file, of the data and of the split, and the versions "
+    return "\n".join(
+        ["## Versions and hashes", "", text + "of the software.", *([""] if lines else []), *lines]
+    )

@@ -1,0 +1,96 @@
+"""The state of a training run on disk, for resuming only; the service never reads it.
+
+Tensors are safetensors, everything else is JSON. A checkpoint is written beside the old one and moved
+over it, so that a kill at any moment leaves a whole one.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One line of the loss curve. Errors are mean absolute errors over variables, standardized."""
+
+    epoch: int
+    loss: float
+    reconstruction_log_likelihood: float
+    kl_divergence: float
+    forecast_error: float
+    imputation_error: float
+    seconds: float
+
+    @property
+    def validation_error(self) -> float:
+        """What early stopping watches: the mean of both tasks' errors."""
+        return (self.forecast_error + self.imputation_error) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """All that a run needs to go on: tensors by group and name, the curve so far, the run's identity.
+
+    The groups are `network`, `average`, `best` and the optimizer's moments; `identity` holds the
+    configuration and data hash, which must not change between the parts of a run.
+    """
+
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    history: tuple[EpochRecord, ...]
+    step: int
+    identity: Mapping[str, Any]
+
+    def write(self, directory: Path) -> None:
+        """Replace the checkpoint in `directory`."""
+        staging = directory.with_name(directory.name + ".writing")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        for group, tensors in self.tensors.items():
+            save_file(
+                {name: value.contiguous() for name, value in tensors.items()},
+                staging / f"{group}.safetensors",
+            )
+        state = {
+            "groups": sorted(self.tensors),
+            "history": [asdict(record) for record in self.history],
+            "step": self.step,
+            "identity": dict(self.identity),
+        }
+        (staging / "state.json").write_text(json.dumps(state))
+        old = directory.with_name(directory.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if directory.exists():
+            directory.rename(old)
+        staging.rename(directory)
+        shutil.rmtree(old, ignore_errors=True)
+
+    @classmethod
+    def read(cls, directory: Path, device: torch.device) -> "Checkpoint | None":
+        """Return the last whole checkpoint, or None where there is none."""
+        old = directory.with_name(directory.name + ".old")
+        found = next((path for path in (directory, old) if (path / "state.json").exists()), None)
+        if found is None:
+            return None
+        state = json.loads((found / "state.json").read_text())
+        return cls(
+            tensors={
+                group: load_file(found / f"{group}.safetensors", device=str(device))
+                for group in state["groups"]
+            },
+            history=tuple(EpochRecord(**record) for record in state["history"]),
+            step=state["step"],
+            identity=state["identity"],
+        )
+
+
+def discard(directory: Path) -> None:
+    """Remove a run's checkpoints."""
+    for suffix in ("", ".old", ".writing"):
+        shutil.rmtree(directory.with_name(directory.name + suffix), ignore_errors=True)

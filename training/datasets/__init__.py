@@ -1,0 +1,1 @@
+"""Sources of records, one module each, all turned into the MEDS table."""

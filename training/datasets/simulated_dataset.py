@@ -1,0 +1,80 @@
+"""A simulated cohort on disk: the MEDS data set, the truth beside it, and a request to try a server with.
+
+    data/, metadata/        as every data set
+    truth/0.parquet         noise-free values of every simulated level, every 30 minutes
+    example_request.json    the first day of one held-out subject, as a body for POST /v1/forecast
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from model.data.catalogue import CATALOGUE
+from training.datasets.meds import check_replaceable, read_cohort, write_meds
+from training.datasets.raw_table import RELATIVE_ANCHOR
+from training.datasets.simulated import Simulation, simulate
+from training.splits import split_subjects
+
+EXAMPLE_FILE = "example_request.json"
+_COMPANIONS = frozenset({"truth", EXAMPLE_FILE})
+_CONTEXT_END_HOURS = 24.0
+_QUERY_HOURS = (25.0, 26.0, 28.0, 30.0, 36.0, 42.0, 48.0)
+_QUERY_VARIABLES = ("HR", "Temp", "GCS")
+
+
+def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:
+    """Simulate, write, and return one line that says what was written."""
+    check_replaceable(out, companions=_COMPANIONS)
+    simulation = simulate(num_subjects, generator=np.random.default_rng(seed))
+    write_meds(
+        out,
+        simulation.table,
+        name=f"simulated-{num_subjects}-seed-{seed}",
+        anchor=RELATIVE_ANCHOR,
+        companions=_COMPANIONS,
+    )
+    (out / "truth").mkdir()
+    simulation.truth.to_parquet(out / "truth" / "0.parquet", compression="zstd", index=False)
+    (out / EXAMPLE_FILE).write_text(json.dumps(_example_request(out, simulation), indent=1) + "\n")
+    num_observations = int(simulation.table["time"].notna().sum())
+    return f"wrote {out}: {num_subjects:,} subjects, {num_observations:,} observations, truth beside"
+
+
+def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:
+    """Ask for the second day of the best observed subject that `fit` will not train on."""
+    cohort = read_cohort(out).cohort
+    held_out = split_subjects(cohort.subject_ids).held_out
+    candidates = held_out if len(held_out) else np.arange(len(cohort))
+    series = cohort[candidates[np.argmax(cohort.counts[candidates])]]
+    seen = series.times_hours <= _CONTEXT_END_HOURS
+    variables = [CATALOGUE[channel] for channel in series.channels[seen]]
+    statics = _statics(simulation.table, series.subject_id)
+    return {
+        "series": [
+            {
+                "subject_id": f"simulated-{series.subject_id}",
+                "static": statics,
+                "observations": {
+                    "time": [round(float(time), 4) for time in series.times_hours[seen]],
+                    "variable": [variable.name for variable in variables],
+                    "value": [round(float(value), 3) for value in series.values[seen]],
+                    "unit": [variable.unit for variable in variables],
+                },
+                "query": {"times": list(_QUERY_HOURS), "variables": list(_QUERY_VARIABLES)},
+            }
+        ],
+        "quantile_levels": [0.05, 0.5, 0.95],
+        "seed": 0,
+    }
+
+
+def _statics(table: pd.DataFrame, subject_id: str) -> dict[str, object]:
+    rows = table[(table["subject_id"] == int(subject_id)) & table["time"].isna()]
+    found: dict[str, object] = {}
+    for code, value in zip(rows["code"], rows["numeric_value"], strict=True):
+        static = CATALOGUE.statics[CATALOGUE.static_positions[str(code)]]
+        known = static.categories[int(value)] if static.categories else round(float(value), 1)
+        found[static.name] = known
+    return found

@@ -1,0 +1,231 @@
+"""Scores of an artifact on held-out records, beside the trivial answers, as a user would get them.
+
+The predictor answers as the service would: through the artifact, with quantiles in canonical units. Errors
+are those of the median, in standardized units (canonical for the column that says so), averaged over
+a variable's targets and then over variables.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from model.data.batch import Query
+from model.data.normalization import Normalization
+from model.data.series import Cohort
+from model.data.variables import Catalogue
+from model.data.windows import Window, forecast_masks, hidden_cells_masks
+from model.metrics import by_variable, continuous_ranked_probability_score, is_covered
+from model.runtime.predictor import Predictor, Request
+from training.baselines import (
+    LeastSquares,
+    OwnRecord,
+    carry_forward,
+    linear_interpolation,
+    own_record,
+    variable_mean,
+)
+
+LEVELS = np.round(np.arange(1, 20) / 20, 2)
+GAP_EDGES_HOURS = (0.0, 1.0, 4.0, 12.0, np.inf)
+_MEDIAN = 9
+_PIECE = 256
+_NUM_RESAMPLES = 400
+
+
+class Task(StrEnum):
+    """What is asked of the model."""
+
+    FORECAST = "forecast"
+    """Hours 24 to 48 from hours 0 to 24 of each series' clock."""
+    IMPUTATION = "imputation"
+    """30 % of the observations, hidden at random, from the others."""
+
+
+MODEL = "model"
+BASELINES: Mapping[str, Callable[[OwnRecord], Float[np.ndarray, " target"]]] = MappingProxyType(
+    {
+        "carry_forward": carry_forward,
+        "linear_interpolation": linear_interpolation,
+        "variable_mean": variable_mean,
+    }
+)
+LEAST_SQUARES = "least_squares"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Targets and what each method says about them, flat over all targets."""
+
+    window: Window
+    channels: Int[np.ndarray, " target"]
+    series: Int[np.ndarray, " target"]
+    expected: Float[np.ndarray, " target"]
+    points: Mapping[str, Float[np.ndarray, " target"]]
+    quantiles: Float[np.ndarray, "level target"]
+    standard_deviation: Float[np.ndarray, " target"]
+    gap_hours: Float[np.ndarray, " target"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that the report shows. Arrays over channels are NaN where nothing was scored."""
+
+    task: Task
+    num_series: int
+    counts: Int[np.ndarray, " channel"]
+    errors: Mapping[str, Float[np.ndarray, " channel"]]
+    canonical_errors: Float[np.ndarray, " channel"]
+    squared_errors: Mapping[str, Float[np.ndarray, " channel"]]
+    crps: Float[np.ndarray, " channel"]
+    coverage: Mapping[str, Float[np.ndarray, " channel"]]
+    coverage_by_gap: Float[np.ndarray, " gap"]
+    ratio_intervals: Mapping[str, tuple[float, float]]
+
+    def mean_error(self, method: str) -> float:
+        """Return the mean over variables of a method's mean absolute error."""
+        return float(np.nanmean(self.errors[method]))
+
+    def ratio(self, baseline: str) -> float:
+        """Return the model's mean error divided by a baseline's."""
+        return self.mean_error(MODEL) / self.mean_error(baseline)
+
+
+def make_window(
+    cohort: Cohort,
+    catalogue: Catalogue,
+    task: Task,
+    *,
+    seed: int,
+    context_end_hours: float = 24.0,
+    horizon_hours: float = 24.0,
+    hidden_fraction: float = 0.3,
+) -> Window:
+    """Split a cohort into context and target for a task."""
+    if task is Task.FORECAST:
+        masks = forecast_masks(
+            cohort, context_end_hours=context_end_hours, horizon_hours=horizon_hours
+        )
+    else:
+        masks = hidden_cells_masks(
+            cohort, hidden_fraction=hidden_fraction, generator=np.random.default_rng(seed)
+        )
+    return masks.split(cohort, catalogue)
+
+
+def answer(
+    predictor: Predictor,
+    window: Window,
+    *,
+    training_window: Window,
+    task: Task,
+    seed: int,
+    on_progress: Callable[[int, int], None],
+) -> Answers:
+    """Ask the predictor and every baseline. Least squares are fitted on the training window."""
+    normalization = predictor.artifact.normalization
+    own = own_record(window, normalization)
+    target = window.target
+    rule = LeastSquares.fit(
+        own_record(training_window, normalization),
+        normalization.apply(training_window.target.values, training_window.target.channels),
+        is_forecast=task is Task.FORECAST,
+    )
+    quantiles, deviation = _ask(predictor, window, seed, on_progress)
+    standardized = normalization.apply(quantiles, np.broadcast_to(target.channels, quantiles.shape))
+    points = {MODEL: standardized[_MEDIAN], LEAST_SQUARES: rule.predict(own)}
+    points |= {name: baseline(own) for name, baseline in BASELINES.items()}
+    return Answers(
+        window=window,
+        channels=target.channels,
+        series=target.series_indices,
+        expected=normalization.apply(target.values, target.channels),
+        points=points,
+        quantiles=quantiles,
+        standard_deviation=deviation,
+        gap_hours=np.minimum(own.last_age, own.next_age),
+    )
+
+
+def score(answers: Answers, normalization: Normalization, task: Task, *, seed: int) -> Evaluation:
+    """Score the answers."""
+    channels, num_channels = answers.channels, len(normalization.loc)
+    values = answers.window.target.values
+    standardized = normalization.apply(
+        answers.quantiles, np.broadcast_to(channels, answers.quantiles.shape)
+    )
+
+    def mean(scores: Float[np.ndarray, " target"]) -> Float[np.ndarray, " channel"]:
+        return by_variable(scores, channels, num_channels)
+
+    absolute = {name: np.abs(point - answers.expected) for name, point in answers.points.items()}
+    crps = continuous_ranked_probability_score(standardized, LEVELS, answers.expected)
+    covered = {
+        "50%": is_covered(answers.quantiles[4], answers.quantiles[14], values),
+        "90%": is_covered(answers.quantiles[0], answers.quantiles[18], values),
+    }
+    gaps = np.digitize(answers.gap_hours, GAP_EDGES_HOURS[1:-1])
+    return Evaluation(
+        task=task,
+        num_series=len(answers.window.context),
+        counts=np.bincount(channels, minlength=num_channels),
+        errors={name: mean(error) for name, error in absolute.items()},
+        canonical_errors=mean(np.abs(answers.quantiles[_MEDIAN] - values)),
+        squared_errors={name: mean(error**2) for name, error in absolute.items()},
+        crps=mean(crps),
+        coverage={name: mean(inside) for name, inside in covered.items()},
+        coverage_by_gap=by_variable(covered["90%"], gaps, len(GAP_EDGES_HOURS) - 1),
+        ratio_intervals=_ratio_intervals(answers, absolute, num_channels, seed),
+    )
+
+
+def _ask(
+    predictor: Predictor, window: Window, seed: int, on_progress: Callable[[int, int], None]
+) -> tuple[Float[np.ndarray, "level target"], Float[np.ndarray, " target"]]:
+    num_series = len(window.context)
+    quantiles, deviations = [], []
+    for start in range(0, num_series, _PIECE):
+        chosen = np.arange(start, min(start + _PIECE, num_series))
+        prediction = predictor.predict(
+            Request(
+                window.context.select(chosen),
+                Query.at(window.target.select(chosen)),
+                quantile_levels=tuple(float(level) for level in LEVELS),
+                seed=seed,
+            )
+        )
+        quantiles.append(prediction.quantiles)
+        variance = prediction.latent_variance + prediction.observation_variance
+        deviations.append(np.sqrt(variance))
+        on_progress(int(chosen[-1]) + 1, num_series)
+    return np.concatenate(quantiles, axis=1), np.concatenate(deviations)
+
+
+def _ratio_intervals(
+    answers: Answers, absolute: Mapping[str, np.ndarray], num_channels: int, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Return 95 % intervals of the error ratios over resampled series (the same for both methods)."""
+    num_series = len(answers.window.context)
+    flat = answers.series * num_channels + answers.channels
+
+    def table(scores: np.ndarray | None) -> np.ndarray:
+        sums = np.bincount(flat, weights=scores, minlength=num_series * num_channels)
+        return sums.reshape(num_series, num_channels)
+
+    counts = table(None)
+    tables = {name: table(error) for name, error in absolute.items()}
+    generator = np.random.default_rng(seed)
+    draws = generator.multinomial(num_series, np.full(num_series, 1 / num_series), _NUM_RESAMPLES)
+    with np.errstate(invalid="ignore"):
+        means = {
+            name: np.nanmean((draws @ sums) / (draws @ counts), axis=1)
+            for name, sums in tables.items()
+        }
+    return {
+        name: tuple(float(x) for x in np.quantile(means[MODEL] / mean, [0.025, 0.975]))  # type: ignore[misc]
+        for name, mean in means.items()
+        if name != MODEL
+    }

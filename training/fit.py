@@ -1,0 +1,136 @@
+"""`fit`: from a MEDS dataset to an artifact."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.artifact import write_artifact
+from model.data.catalogue import CATALOGUE
+from model.data.normalization import Normalization
+from model.data.rolling import WINDOW_HOURS
+from model.data.series import Cohort
+from model.data.windows import cut_spans
+from training.calibrate import calibrate
+from training.card import model_card
+from training.checkpoint import EpochRecord, discard
+from training.config import TrainingConfig
+from training.datasets.meds import Dataset, read_cohort
+from training.loader import Loader
+from training.loop import Progress, Trainer, history_json
+from training.splits import Split, split_subjects
+from training.validation import Validation
+
+_MIN_OBSERVATIONS = 2
+_MIN_SERIES = 20
+
+
+class FitError(ValueError):
+    """Raised for data that no model can be fitted on."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset cut into windows and split by subject."""
+
+    dataset: Dataset
+    split: Split
+    train: Cohort
+    tuning: Cohort
+    normalization: Normalization
+
+
+def prepare(data_dir: Path) -> Prepared:
+    """Read a MEDS dataset and make what training needs.
+
+    Raises
+    ------
+    FitError
+        If fewer than a handful of series remain to train or tune on.
+    """
+    dataset = read_cohort(data_dir, CATALOGUE)
+    cohort = dataset.cohort
+    split = split_subjects(cohort.subject_ids)
+    train, tuning = (
+        _usable(cut_spans(cohort.select(part), span_hours=WINDOW_HOURS))
+        for part in (split.train, split.tuning)
+    )
+    if len(train) < _MIN_SERIES or len(tuning) < 1:
+        raise FitError(
+            f"{data_dir} leaves {len(train)} series to train and {len(tuning)} to tune on; "
+            f"at least {_MIN_SERIES} and 1 with {_MIN_OBSERVATIONS} observations each are needed"
+        )
+    return Prepared(dataset, split, train, tuning, Normalization.fit(train, CATALOGUE))
+
+
+def fit(
+    data_dir: Path,
+    artifact_dir: Path,
+    config: TrainingConfig,
+    *,
+    name: str,
+    artifact_version: str,
+    device: torch.device,
+    resume: bool,
+    progress: Progress,
+) -> Sequence[EpochRecord]:
+    """Train, calibrate and write the artifact. Returns the loss curve."""
+    prepared = prepare(data_dir)
+    loader = Loader(prepared.train, CATALOGUE, prepared.normalization, config)
+    validation = Validation.of(
+        prepared.tuning, CATALOGUE, prepared.normalization, config.horizon_hours
+    )
+    trainer = Trainer(loader, validation, data_sha256=prepared.dataset.sha256, device=device)
+    checkpoint_dir = artifact_dir.with_name(artifact_dir.name + ".training")
+    best = trainer.run(checkpoint_dir, resume=resume, progress=progress)
+    trainer.average.load_state_dict(best)
+    write_artifact(
+        artifact_dir,
+        config=trainer.average.config,
+        weights={key: value.cpu().numpy() for key, value in best.items()},
+        catalogue=CATALOGUE,
+        normalization=prepared.normalization,
+        calibration=calibrate(trainer.average, validation, device),
+        metrics={"training": history_json(trainer.history), "config": config.to_json()},
+        card=model_card(
+            name=name,
+            version=artifact_version,
+            config=config,
+            dataset_name=prepared.dataset.name,
+            num_train=len(prepared.train),
+            num_tuning=len(prepared.tuning),
+            history=trainer.history,
+            catalogue=CATALOGUE,
+        ),
+        provenance=_provenance(prepared, config, name, artifact_version),
+    )
+    discard(checkpoint_dir)
+    return trainer.history
+
+
+def _usable(cohort: Cohort) -> Cohort:
+    return cohort.select(np.flatnonzero(cohort.counts >= _MIN_OBSERVATIONS))
+
+
+def _provenance(
+    prepared: Prepared, config: TrainingConfig, name: str, artifact_version: str
+) -> Mapping[str, Any]:
+    return {
+        "name": name,
+        "version": artifact_version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": config.seed,
+        "preset": config.preset,
+        "data_sha256": prepared.dataset.sha256,
+        "split_sha256": prepared.split.sha256,
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("lacuna", "numpy", "torch")},
+        },
+    }
