@@ -9,8 +9,8 @@
     metrics.json          held-out errors
     card.md               for people
 
-Nothing is pickled and no file holds an import path. Loading checks every hash and refuses a file that
-the manifest does not list.
+Nothing is pickled and no file holds an import path. Loading checks every hash and refuses a file
+that the manifest does not list.
 """
 
 import hashlib
@@ -124,8 +124,8 @@ def load_artifact(directory: Path) -> Artifact:
     Raises
     ------
     ArtifactError
-        If a file is missing, altered, unknown or too large, or the schema is newer than this program.
-        The message says which.
+        If a file is missing, altered, unknown or too large, or the schema is newer than this
+        program. The message says which.
     """
     raw_manifest = _read(directory, "manifest.json")
     manifest = _parse_manifest(raw_manifest)

@@ -1,11 +1,12 @@
 """From the latent state at a query to a Laplace distribution of one variable.
 
-Only queried (time, variable) pairs are decoded. The location is a learned blend of the variable's last
-value, its next value, its mean in this series and its mean in the population, plus a correction. The
-blend starts as linear interpolation (weights inverse to the distance in time), so that training can only
-improve on carry-forward. The correction and the weights read the latent state, the neighbors of every
-variable at that time, what the encoder knew on either side, and the gaps. The Laplace distribution
-fits values that are charted unchanged for hours, and its location is a median.
+Only queried (time, variable) pairs are decoded. The location is a learned blend of the variable's
+last value, its next value, its mean in this series and its mean in the population, plus a
+correction. The blend starts as linear interpolation (weights inverse to the distance in time), so
+that training can only improve on carry-forward. The correction and the weights read the latent
+state, the neighbors of every variable at that time, what the encoder knew on either side, and the
+gaps. The Laplace distribution fits values that are charted unchanged for hours, and its location is
+a median.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from model.config import LatentODEConfig
 from model.data.batch import Batch
 
-# Ages enter as exp(-age / tau): bounded, 0 for an absent neighbor (age inf), resolved on three scales.
+# Ages enter as exp(-age / tau): bounded, 0 for an absent neighbor (age inf), resolved on three
+# scales.
 _TIME_SCALES_HOURS = (1.0, 6.0, 24.0)
 _FRESH_HOURS = 1.0
 _RECENT_HOURS = 4.0
@@ -69,10 +71,15 @@ class Decoder(nn.Module):
     def forward(
         self,
         latents: Float[Tensor, "sample point latent"],
-        encoding: Encoding,
+        past_states: Float[Tensor, "row hidden"],
+        future_states: Float[Tensor, "row hidden"],
         batch: Batch[Tensor],
     ) -> DecodedQueries:
-        """Decode each query of the batch at the latent state of its point."""
+        """Decode each query of the batch.
+
+        `latents` are the latent states at the points; `past_states` and `future_states` are what the
+        encoder knew at each row (series * num_rows + row) from either side.
+        """
         points, channels = batch.query_points, batch.query_channels
         features = torch.cat(
             [

@@ -1,7 +1,8 @@
 """dz/dt: an MLP vector field with a leak on many time scales.
 
-dz/dt = rate * (W tanh(MLP([z, t])) - z). The leak bounds the trajectory; the rates, one for each latent
-dimension, start spread from one hour to four days, so that some dimensions remember the whole stay.
+dz/dt = rate * (W tanh(MLP([z, t])) - z). The leak bounds the trajectory; the rates, one for each
+latent dimension, start spread from one hour to four days, so that some dimensions remember the
+whole stay.
 """
 
 import math

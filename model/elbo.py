@@ -1,9 +1,10 @@
 """The training objective: a masked, variable-balanced evidence lower bound.
 
-ELBO = E_q[ sum over targets of w(variable) log p(value | z) ] - kl_weight * KL(q(z0) || p(z0)), averaged
-over k posterior samples (Kingma & Welling 2014, eq. 3), divided by the summed target weights so that batches of any
-size weigh alike. Free bits (Kingma et al. 2016, IAF, appendix C) keep each latent dimension from collapsing early: a dimension pays
-only for the divergence above `free_bits`.
+ELBO = E_q[ sum over targets of w(variable) log p(value | z) ] - kl_weight * KL(q(z0) || p(z0)),
+averaged over k posterior samples (Kingma & Welling 2014, eq. 3), divided by the summed target
+weights so that batches of any size weigh alike. Free bits (Kingma et al. 2016, IAF, appendix C)
+keep each latent dimension from collapsing early: a dimension pays only for the divergence above
+`free_bits`.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,9 @@
 """From the observations of a series to q(z0): a GRU over the series' own observation times.
 
-Each row of the GRU is one time at which anything was measured: standardized values, observed mask, the
-gap to the neighboring row and the time since the series began. One GRU reads forwards and one backwards,
-each a single fused call; there is no loop over time and no time that belongs to another series.
+Each row of the GRU is one time at which anything was measured: standardized values, observed mask,
+the gap to the neighboring row and the time since the series began. One GRU reads forwards and one
+backwards, each a single fused call; there is no loop over time and no time that belongs to another
+series.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from model.config import LatentODEConfig
 from model.data.batch import Batch
 
 _DAY_HOURS = 24.0
-# The posterior starts narrow, so that the decoder learns to read z0 before the divergence is charged.
+# The posterior starts narrow, so that the decoder learns to read z0 before the divergence is
+# charged.
 _POSTERIOR_SCALE_BIAS = -1.5
 
 

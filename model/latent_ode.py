@@ -1,7 +1,7 @@
 """The latent neural ODE: encoder -> q(z0) -> ODE -> decoder (Rubanova et al. 2019, NeurIPS).
 
-Time zero is each series' first context observation and z0 lives there. The trajectory is integrated once
-on the series' own grid and read at its own query times.
+Time zero is each series' first context observation and z0 lives there. The trajectory is integrated
+once on the series' own grid and read at its own query times.
 """
 
 from dataclasses import dataclass
@@ -39,12 +39,13 @@ class LatentODE(nn.Module):
         self.decoder = Decoder(config)
 
     def forward(
-        self, batch: Batch[Tensor], noise: Float[Tensor, "sample #series latent"]
+        self, batch: Batch[Tensor], noise: Float[Tensor, "draw _ latent"]
     ) -> LatentODEOutput:
         """Answer every query of the batch.
 
-        `noise` is standard normal and makes z0 = loc + scale * noise; with one row for all series the
-        same draws are used for each, and an answer does not depend on a series' place in the batch.
+        `noise` is standard normal and makes z0 = loc + scale * noise; with one row for all series
+        the same draws are used for each, and an answer does not depend on a series' place in the
+        batch.
         """
         encoding = self.encoder(batch)
         posterior = encoding.posterior

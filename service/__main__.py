@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from model.runtime.predictor import Predictor
     from service.settings import Settings
 
 app = typer.Typer(
@@ -57,13 +58,12 @@ def serve(
     """Serve until stopped. `python -m service settings` lists the limits and their variables."""
     from model.errors import ArtifactError
     from service.app import create_app
-    from service.inference.loading import load_predictor
     from service.server import bind, log_to_stderr, make_server, run_until_stopped
 
     settings = _settings(artifact=artifact, host=host, port=port, device=device)
     log_to_stderr()
     try:
-        predictor = load_predictor(_artifact(settings), device=settings.device)
+        predictor = _predictor(settings)
         listener = bind(settings)
     except (ArtifactError, OSError) as error:
         raise _failed(str(error)) from None
@@ -92,13 +92,12 @@ def demo(
     from model.errors import ArtifactError
     from service.app import create_app
     from service.demo import DemoError, read_demo_request, run_demo
-    from service.inference.loading import load_predictor
     from service.server import BackgroundServer
 
     settings = _settings(artifact=artifact, host="127.0.0.1", port=port, device=device)
     try:
         question = read_demo_request(request)
-        predictor = load_predictor(_artifact(settings), device=settings.device)
+        predictor = _predictor(settings)
         with BackgroundServer(create_app(settings, predictor), settings) as server:
             run_demo(server, question, Console(), keeps_serving=not stop)
     except (ArtifactError, DemoError, OSError) as error:
@@ -141,10 +140,15 @@ def _settings(**given: Any) -> "Settings":
         raise typer.BadParameter(faults) from None
 
 
-def _artifact(settings: "Settings") -> Path:
+def _predictor(settings: "Settings") -> "Predictor":
+    """Load before the server starts, so that a bad artifact is an error of this command."""
+    from service.inference.loading import load_predictor
+
     if settings.artifact is None:
         raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")
-    return settings.artifact
+    return load_predictor(
+        settings.artifact, device=settings.device, num_threads=settings.num_threads
+    )
 
 
 def _failed(message: str) -> typer.Exit:

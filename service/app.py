@@ -94,7 +94,11 @@ async def _load(queue: PredictionQueue, settings: Settings, predictor: Predictor
             return warm_up(predictor)
         if settings.artifact is None:
             raise ValueError("LACUNA_ARTIFACT is not set")
-        return warm_up(load_predictor(settings.artifact, device=settings.device))
+        return warm_up(
+            load_predictor(
+                settings.artifact, device=settings.device, num_threads=settings.num_threads
+            )
+        )
 
     try:
         await queue.load(load)

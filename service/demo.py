@@ -81,7 +81,7 @@ def run_demo(
     model = answer["model"]
     console.print(
         f"Answered by {model['name']} {model['version']} ({model['sha256'][:12]}) in "
-        f"{elapsed_ms:.1f} ms over HTTP, of which {answer['timings_ms']['predict']:.1f} in the model."
+        f"{elapsed_ms:.1f} ms, {answer['timings_ms']['predict']:.1f} of them in the model."
     )
     console.print("\nThe same with curl:")
     console.print(

@@ -32,6 +32,12 @@ class Settings(BaseSettings):
         description="Where the network runs. `auto` takes a GPU where there is one; `cuda` refuses "
         "to start without one.",
     )
+    num_threads: int = Field(
+        default=1,
+        ge=1,
+        description="Threads of one computation on the CPU. The network is small: more threads "
+        "help only requests of many series, and cost all of them dearly on shared cores.",
+    )
     max_body_bytes: int = Field(
         default=8 * 2**20,
         ge=1,

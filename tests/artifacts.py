@@ -1,4 +1,4 @@
-"""An artifact that nobody trained: seeded random weights for the whole catalogue, small and quick."""
+"""An artifact that nobody trained: seeded random weights for the whole catalogue."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def write_tiny_artifact(directory: Path) -> None:
 def _random_weights(
     config: LatentODEConfig, generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Return weights that make every input matter: the zeros of the initialization would hide some."""
+    """Return weights without zeros, so that every input matters."""
     with torch.random.fork_rng():
         torch.manual_seed(_SEED)  # noqa: TID251  torch's layers take no generator
         network = LatentODE(config)

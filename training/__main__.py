@@ -47,7 +47,7 @@ def import_command(
     """Turn a source into a cleaned MEDS dataset, with a report of every dropped row."""
     from training.datasets.sources import import_source
 
-    report = import_source(kind.value, source, out, codes=codes)
+    report = import_source(kind.value, source, out, code_map=codes)
     for line in report.lines():
         print(line)
 

@@ -1,7 +1,7 @@
 """The trivial answers that a model must beat, computed from the same context for the same targets.
 
-All work in standardized units on the features of a batch: the last and next value of the variable, their
-ages, the variable's mean in the context, and how far the target lies beyond the context.
+All work in standardized units on the features of a batch: the last and next value of the variable,
+their ages, the variable's mean in the context, and how far the target lies beyond the context.
 """
 
 from collections.abc import Mapping

@@ -32,7 +32,8 @@ def _error_hours(
 ) -> Float[np.ndarray, " channel"]:
     """Fit exp(-lag / tau) to the signs of consecutive forecast errors of one series and variable.
 
-    Signs are robust to heavy tails; for Gaussian errors E[sign sign] = (2 / pi) arcsin(correlation).
+    Signs are robust to heavy tails; for Gaussian errors E[sign sign] = (2 / pi)
+    arcsin(correlation).
     """
     target, normalization = validation.forecast.target, validation.normalization
     errors = np.sign(normalization.apply(target.values, target.channels) - loc)

@@ -1,7 +1,7 @@
 """The state of a training run on disk, for resuming only; the service never reads it.
 
-Tensors are safetensors, everything else is JSON. A checkpoint is written beside the old one and moved
-over it, so that a kill at any moment leaves a whole one.
+Tensors are safetensors, everything else is JSON. A checkpoint is written beside the old one and
+moved over it, so that a kill at any moment leaves a whole one.
 """
 
 import json
@@ -36,7 +36,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """All that a run needs to go on: tensors by group and name, the curve so far, the run's identity.
+    """All that a run needs to go on: its tensors, the curve so far, and its identity.
 
     The groups are `network`, `average`, `best` and the optimizer's moments; `identity` holds the
     configuration and data hash, which must not change between the parts of a run.

@@ -36,7 +36,7 @@ class TrainingConfig:
     free_bits: float = 0.05
     """Nats for each latent dimension that the bound does not charge."""
     balance_exponent: float = 0.5
-    """Weight of a variable's log-likelihood is (its count) ** -exponent: 0 weighs values alike, 1 variables."""
+    """A variable weighs (its count) ** -exponent: at 0 all values weigh alike, at 1 all variables."""
 
     forecast_share: float = 0.5
     """Of the series in a batch; the others have single observations hidden."""

@@ -75,6 +75,7 @@ class FitConsole:
             f"imputation {record.imputation_error:.4f}{' *' if is_best else '  '} "
             f"{record.seconds:5.1f} s  {left}",
             highlight=False,
+            soft_wrap=True,
         )
 
     def _left(self, done: int, remaining: int) -> str:

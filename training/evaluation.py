@@ -1,8 +1,8 @@
 """Scores of an artifact on held-out records, beside the trivial answers, as a user would get them.
 
-The predictor answers as the service would: through the artifact, with quantiles in canonical units. Errors
-are those of the median, in standardized units (canonical for the column that says so), averaged over
-a variable's targets and then over variables.
+The predictor answers as the service would: through the artifact, with quantiles in canonical units.
+Errors are those of the median, in standardized units (canonical for the column that says so),
+averaged over a variable's targets and then over variables.
 """
 
 from collections.abc import Callable, Mapping
@@ -90,8 +90,9 @@ class Evaluation:
         return float(np.nanmean(self.errors[method]))
 
     def ratio(self, baseline: str) -> float:
-        """Return the model's mean error divided by a baseline's."""
-        return self.mean_error(MODEL) / self.mean_error(baseline)
+        """Return the model's mean error divided by a baseline's, NaN where that one makes none."""
+        error = self.mean_error(baseline)
+        return self.mean_error(MODEL) / error if error > 0 else float("nan")
 
 
 def make_window(
@@ -219,13 +220,13 @@ def _ratio_intervals(
     tables = {name: table(error) for name, error in absolute.items()}
     generator = np.random.default_rng(seed)
     draws = generator.multinomial(num_series, np.full(num_series, 1 / num_series), _NUM_RESAMPLES)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         means = {
             name: np.nanmean((draws @ sums) / (draws @ counts), axis=1)
             for name, sums in tables.items()
         }
+        ratios = {name: means[MODEL] / mean for name, mean in means.items() if name != MODEL}
     return {
-        name: tuple(float(x) for x in np.quantile(means[MODEL] / mean, [0.025, 0.975]))  # type: ignore[misc]
-        for name, mean in means.items()
-        if name != MODEL
+        name: (float(np.quantile(ratio, 0.025)), float(np.quantile(ratio, 0.975)))
+        for name, ratio in ratios.items()
     }

@@ -1,7 +1,7 @@
 """From a cohort to training batches: shuffled, of similar length, with mixed tasks.
 
-Everything random about a batch comes from (seed, epoch, batch number), so that a resumed run sees the
-batches that the interrupted one would have seen.
+Everything random about a batch comes from (seed, epoch, batch number), so that a resumed run sees
+the batches that the interrupted one would have seen.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from model.data.variables import Catalogue
 from model.data.windows import Window, forecast_masks, hidden_cells_masks
 from training.config import TrainingConfig
 
-# Batches are cut from chunks of this many batches, each sorted by length: rows are padded to the longest
-# series of a batch, and within a chunk neighbors are nearly of one length.
+# Batches are cut from chunks of this many batches, each sorted by length: rows are padded to the
+# longest series of a batch, and within a chunk neighbors are nearly of one length.
 _BATCHES_IN_CHUNK = 8
 
 

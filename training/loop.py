@@ -1,11 +1,13 @@
 """The training loop: epochs, averaged weights, validation, early stop, checkpoint, resume.
 
-Random numbers come from (seed, epoch) alone, and a checkpoint is written after every epoch: a run that
-is killed and resumed goes through the same numbers as one that is not.
+Random numbers come from (seed, epoch) alone, and a checkpoint is written after every epoch: a run
+that is killed and resumed goes through the same numbers as one that is not.
 """
 
+import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -139,9 +141,11 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # The average forgets the untrained start quickly: its memory grows with the number of steps.
+        # The average forgets the untrained start quickly: its memory grows with the number of
+        # steps.
         decay = min(self.config.averaging_decay, (1 + self.step) / (10 + self.step))
-        averaged, current = list(self.average.parameters()), list(self.network.parameters())
+        averaged: list[Tensor] = list(self.average.parameters())
+        current: list[Tensor] = list(self.network.parameters())
         torch._foreach_lerp_(averaged, current, 1 - decay)
 
     def _best_error(self) -> float:
@@ -177,8 +181,7 @@ class Trainer:
         checkpoint = Checkpoint.read(checkpoint_dir, self.device)
         if checkpoint is None:
             return
-        found = {**checkpoint.identity}
-        if _comparable(found) != _comparable(self.identity):
+        if _comparable(checkpoint.identity) != _comparable(self.identity):
             raise ResumeError(
                 f"the checkpoint in {checkpoint_dir} belongs to another configuration or data set; "
                 "give the settings of the interrupted run, or train without --resume"
@@ -199,13 +202,9 @@ def history_json(history: list[EpochRecord]) -> list[dict[str, float]]:
     return [asdict(record) for record in history]
 
 
-def _comparable(identity: dict[str, object]) -> str:
-    return repr(
-        sorted(
-            (key, repr(value).replace("[", "(").replace("]", ")"))
-            for key, value in identity.items()
-        )
-    )
+def _comparable(identity: Mapping[str, object]) -> str:
+    """Return a text in which a tuple and the list that JSON makes of it are the same."""
+    return json.dumps(identity, sort_keys=True)
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Which subjects a model is fitted on, tuned on and judged on: by a hash of the subject's identity.
 
-A subject's part depends on nothing but its identity and the salt, so that it stays the same when other
-subjects come or go, and no subject is ever in two parts.
+A subject's part depends on nothing but its identity and the salt, so that it stays the same when
+other subjects come or go, and no subject is ever in two parts.
 """
 
 import hashlib

@@ -7,9 +7,9 @@ Each series has its own clock, zero at its first context observation. Three inde
     point   one query time of one series
     query   one variable at one point; what an answer belongs to
 
-The neighbors of a point, the last and the next context value of every channel around it, are found by
-one forward and one backward fill over the merged rows and points. Nothing about a query enters the
-features of another query.
+The neighbors of a point, the last and the next context value of every channel around it, are found
+by one forward and one backward fill over the merged rows and points. Nothing about a query enters
+the features of another query.
 """
 
 from collections.abc import Callable

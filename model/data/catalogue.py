@@ -1,13 +1,14 @@
-"""The catalogue that the project ships: the 37 series and 5 statics of the PhysioNet 2012 challenge.
+"""The catalogue that the project ships: the 37 series and 5 statics of PhysioNet 2012.
 
-Units are UCUM, codes are LOINC (see NOTICE). Where the challenge's own page disagrees with its values the
-values win: magnesium is documented in mmol/L, but its median of 2.0 is only plausible in mg/dL.
+Units are UCUM, codes are LOINC (see NOTICE). Where the challenge's own page disagrees with its
+values the values win: magnesium is documented in mmol/L, but its median of 2.0 is only plausible in
+mg/dL.
 
 Sources of the plausible ranges
-    MIMIC-Extract (Wang et al. 2020, CHIL), VALID LOW to VALID HIGH of its variable_ranges.csv: as it
-    is, widened where the 8,000 challenge records hold believable values beyond it, or narrowed where
-    it admits values that no living patient has; and an audit of the challenge records (zero pressures,
-    pH 735, temperatures of -17.8), whose limits stand in the data set's notes.
+    MIMIC-Extract (Wang et al. 2020, CHIL), VALID LOW to VALID HIGH of its variable_ranges.csv: as
+    it is, widened where the 8,000 challenge records hold believable values beyond it, or narrowed
+    where it admits values that no living patient has; and an audit of the challenge records (zero
+    pressures, pH 735, temperatures of -17.8), whose limits stand in the data set's notes.
 """
 
 from model.data.variables import Catalogue, Kind, Static, Variable

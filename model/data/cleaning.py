@@ -39,10 +39,10 @@ class Reason(IntEnum):
 
 @dataclass(frozen=True)
 class Observations:
-    """A long table of observations, not yet cleaned. NaN times and values and channel -1 are allowed.
+    """A long table, not yet cleaned: times and values may be NaN, channels -1 (unknown).
 
-    `series_indices` says which series each row belongs to, `times_hours` is from that series' origin,
-    `values` are in canonical units.
+    `series_indices` says which series each row belongs to, `times_hours` is from that series'
+    origin, `values` are in canonical units.
     """
 
     series_indices: Int[np.ndarray, " row"]

@@ -1,7 +1,7 @@
 """Standardized units: what the network sees, and the way back.
 
-A value is transformed (log for skewed variables), then centered and divided by the standard deviation
-of the training cohort. Both directions are exact inverses inside the plausible range.
+A value is transformed (log for skewed variables), then centered and divided by the standard
+deviation of the training cohort. Both directions are exact inverses inside the plausible range.
 """
 
 from collections.abc import Mapping

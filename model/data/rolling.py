@@ -1,8 +1,8 @@
 """Long series as windows of the length that the model was trained on.
 
 A stay of ten days is answered from windows of 48 hours: a query at time t sees the window of the
-24-hour block that t lies in, with 12 hours on each side; a query after the last observation sees the
-last 48 hours. Which window answers depends on the series and on t alone.
+24-hour block that t lies in, with 12 hours on each side; a query after the last observation sees
+the last 48 hours. Which window answers depends on the series and on t alone.
 """
 
 from collections.abc import Iterator
@@ -100,8 +100,8 @@ def _windows(
 
 def _between(series: Series, since: Float[np.ndarray, " observation"], start: float) -> Series:
     """Cut a window; one without any observation is widened to the observations around it."""
-    left = np.searchsorted(since, start)
-    right = np.searchsorted(since, start + WINDOW_HOURS, side="right")
+    left = int(np.searchsorted(since, start))
+    right = int(np.searchsorted(since, start + WINDOW_HOURS, side="right"))
     if left == right:
         left, right = max(left - 1, 0), min(right + 1, len(series))
     return Series(

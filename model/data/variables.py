@@ -1,7 +1,7 @@
 """What a variable and a static are, and how a catalogue finds them by name or LOINC code.
 
-The catalogue that the project ships stands in `model.data.catalogue`; an artifact carries its own copy,
-because weights mean nothing without the channels that they were fitted on.
+The catalogue that the project ships stands in `model.data.catalogue`; an artifact carries its own
+copy, because weights mean nothing without the channels that they were fitted on.
 """
 
 import math
@@ -31,9 +31,10 @@ class Kind(StrEnum):
 class Variable:
     """A clinical quantity.
 
-    `plausible_range` (canonical unit, inclusive) is used twice: a measured value outside it is dropped
-    with a report line, and no answer ever leaves it. It is not a reference range for healthy people.
-    `log_offset` is None for an untransformed variable, else the model sees log(value + log_offset).
+    `plausible_range` (canonical unit, inclusive) is used twice: a measured value outside it is
+    dropped with a report line, and no answer ever leaves it. It is not a reference range for
+    healthy people. `log_offset` is None for an untransformed variable, else the model sees
+    log(value + log_offset).
     """
 
     name: str

@@ -1,9 +1,11 @@
 """Explicit Runge-Kutta on a fixed grid that belongs to each sample: own start, own step.
 
-No host synchronization and no data-dependent control flow: the loop over steps is the only loop. The
-position of a knot depends on the sample's own t0 and dt alone, so more steps for the sake of another
-sample or a later query change no earlier value.
+No host synchronization and no data-dependent control flow: the loop over steps is the only loop.
+The position of a knot depends on the sample's own t0 and dt alone, so more steps for the sake of
+another sample or a later query change no earlier value.
 """
+
+from fractions import Fraction
 
 import torch
 from jaxtyping import Float
@@ -51,11 +53,10 @@ def _step(
     return y + _combine(stages, tableau.b, dt)
 
 
-def _combine(stages: list[Tensor], weights: tuple[object, ...], dt: Tensor) -> Tensor:
+def _combine(
+    stages: list[Tensor], weights: tuple[Fraction, ...], dt: Float[Tensor, " sample"]
+) -> Float[Tensor, "sample state"]:
     """Return dt * sum of weight * stage, without the zero weights."""
-    terms = [float(w) * k for w, k in zip(weights, stages, strict=True) if w]  # type: ignore[arg-type]
-    return (
-        dt.unsqueeze(-1) * torch.stack(terms).sum(0)
-        if len(terms) > 1
-        else dt.unsqueeze(-1) * terms[0]
-    )
+    terms = [float(w) * stage for w, stage in zip(weights, stages, strict=True) if w]
+    total = terms[0] if len(terms) == 1 else torch.stack(terms).sum(0)
+    return dt.unsqueeze(-1) * total

@@ -1,8 +1,8 @@
 """Dense output: the solution between the knots of a fixed grid.
 
 Cubic Hermite interpolation of states and derivatives at the knots (Hairer, Norsett, Wanner, Solving
-ODEs I, section II.6). The derivative at a knot is the first stage of the next step, so it costs nothing.
-Its error is of order 4 in the step.
+ODEs I, section II.6). The derivative at a knot is the first stage of the next step, so it costs
+nothing. Its error is of order 4 in the step.
 """
 
 from dataclasses import dataclass

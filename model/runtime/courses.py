@@ -1,16 +1,18 @@
 """Random courses: observation noise as a function of time, so that samples of one series are joint.
 
-Errors of a forecast at two and at three hours are not independent. The noise of one sample is a random
-function g(t) with correlation exp(-|t - s| / tau) and standard normal margins, approximated by random
-Fourier features (Rahimi & Recht 2007; the spectral density of the exponential kernel is Cauchy). It
-is drawn once for each (seed, sample, channel) and evaluated where asked: adding a query changes no
-other sample, and neither does another series.
+Errors of a forecast at two and at three hours are not independent. The noise of one sample is a
+random function g(t) with correlation exp(-|t - s| / tau) and standard normal margins, approximated
+by random Fourier features (Rahimi & Recht 2007; the spectral density of the exponential kernel is
+Cauchy). It is drawn once for each (seed, sample, channel) and evaluated where asked: adding a query
+changes no other sample, and neither does another series.
 """
 
 import numpy as np
 from jaxtyping import Float, Int
 
 _NUM_FEATURES = 64
+# Cosines that are held at once: 32 MB.
+_MAX_WAVES = 2**22
 
 
 def normal_courses(
@@ -25,11 +27,12 @@ def normal_courses(
     result = np.empty((num_samples, len(times_hours)))
     for channel in np.unique(channels):
         generator = np.random.default_rng([seed, int(channel)])
-        asked = channels == channel
         frequencies = generator.standard_cauchy((num_samples, _NUM_FEATURES)) / error_hours[channel]
         phases = generator.uniform(0, 2 * np.pi, (num_samples, _NUM_FEATURES))
-        waves = np.cos(frequencies[:, None] * times_hours[asked][:, None] + phases[:, None])
-        result[:, asked] = np.sqrt(2 / _NUM_FEATURES) * waves.sum(axis=-1)
+        asked = np.flatnonzero(channels == channel)
+        for piece in np.array_split(asked, 1 + asked.size * frequencies.size // _MAX_WAVES):
+            waves = np.cos(frequencies[:, None] * times_hours[piece][:, None] + phases[:, None])
+            result[:, piece] = np.sqrt(2 / _NUM_FEATURES) * waves.sum(axis=-1)
     return result
 
 

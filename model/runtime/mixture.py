@@ -1,8 +1,8 @@
 """Summaries of the predictive distribution, an equal mixture of Laplace distributions. Numpy only.
 
-One component for each posterior sample of the latent state, in standardized units. Quantiles come from
-inverting the mixture's distribution function; moments from a quadrature of each component after it is
-turned into canonical units, so that logarithms and bounds are accounted for.
+One component for each posterior sample of the latent state, in standardized units. Quantiles come
+from inverting the mixture's distribution function; moments from a quadrature of each component
+after it is turned into canonical units, so that logarithms and bounds are accounted for.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,13 @@ from jaxtyping import Float, Int
 
 from model.data.normalization import Normalization
 
-# Newton steps on log F converge in about six turns; bisection takes over where a kink keeps them from it.
+# Newton steps on log F converge in about six turns; bisection takes over where a kink keeps them
+# from it.
 _NEWTON_TURNS = 16
 _MAX_TURNS = 70
 _TOLERANCE = 1e-12
 _MIN_DENSITY = 1e-200
-_NUM_NODES = 32
+_NUM_NODES = 16
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class LaplaceMixture:
         left = np.arange(each.shape[1])
         loc, scale, each = sign * self.loc, self.scale, sign * each
         low, high = each.min(axis=0), each.max(axis=0)
-        x = each.mean(axis=0)
+        x = _component_mean(each)
         for turn in range(_MAX_TURNS):
             probability, density = _lower_tail(x, loc, scale)
             is_below = probability < level
@@ -89,10 +90,11 @@ class LaplaceMixture:
         Float[np.ndarray, " query"], Float[np.ndarray, " query"], Float[np.ndarray, " query"]
     ]:
         """Return mean, latent variance and observation variance in canonical units."""
-        nodes, weights = np.polynomial.legendre.leggauss(_NUM_NODES)
-        at = laplace_quantile((nodes + 1) / 2)[:, None, None]
+        # Either half of a Laplace distribution is exponential: Gauss-Laguerre knows its moments exactly.
+        nodes, weights = np.polynomial.laguerre.laggauss(_NUM_NODES)
+        at = np.concatenate([-nodes, nodes])[:, None, None]
+        weights = np.concatenate([weights, weights])[:, None, None] / 2
         values = normalization.invert(self.loc + self.scale * at, self.channels[None, None])
-        weights = weights[:, None, None] / 2
         means = (weights * values).sum(axis=0)
         variances = (weights * (values - means) ** 2).sum(axis=0)
         return means.mean(axis=0), means.var(axis=0), variances.mean(axis=0)
@@ -106,7 +108,12 @@ def _lower_tail(
     """Return the distribution function and the density of an equal Laplace mixture."""
     z = (x - loc) / scale
     tail = 0.5 * np.exp(-np.abs(z))
-    return np.where(z < 0, tail, 1 - tail).mean(axis=0), (tail / scale).mean(axis=0)
+    return _component_mean(np.where(z < 0, tail, 1 - tail)), _component_mean(tail / scale)
+
+
+def _component_mean(values: Float[np.ndarray, "component query"]) -> Float[np.ndarray, " query"]:
+    # numpy's own mean adds in an order that depends on the number of queries, and so would the last bit.
+    return sum(values, start=np.zeros(values.shape[1])) / len(values)
 
 
 def laplace_quantile(levels: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

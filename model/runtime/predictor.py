@@ -30,11 +30,11 @@ class Request:
 class Prediction:
     """The predictive distribution of every query, in canonical units, in the order of the request.
 
-    predictive variance = latent_variance + observation_variance. `samples` are joint: the draws of one
-    row belong to one course of the series. `outside_hours` is how far a query lies before the first or
-    after the last context observation (0 inside); `support` counts the context observations of its
-    variable. `out_of_distribution` is, for each series, the share of held-out training series that
-    look less unusual to the encoder.
+    predictive variance = latent_variance + observation_variance. `samples` are joint: the draws of
+    one row belong to one course of the series. `outside_hours` is how far a query lies before the
+    first or after the last context observation (0 inside); `support` counts the context
+    observations of its variable. `out_of_distribution` is, for each series, the share of held-out
+    training series that look less unusual to the encoder.
     """
 
     mean: Float[np.ndarray, " query"]
@@ -59,7 +59,7 @@ class Predictor(Protocol):
     def predict(self, request: Request) -> Prediction:
         """Answer every query.
 
-        The answer of a series does not depend on the other series, and the answer of a query does not
-        depend on the other queries.
+        The answer of a series does not depend on the other series, and the answer of a query does
+        not depend on the other queries.
         """
         ...

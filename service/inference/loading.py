@@ -15,7 +15,7 @@ from service.settings import Device
 _logger = logging.getLogger("service.loading")
 
 
-def load_predictor(directory: Path, *, device: Device) -> Predictor:
+def load_predictor(directory: Path, *, device: Device, num_threads: int) -> Predictor:
     """Load the artifact and put its network on a device.
 
     Raises
@@ -34,6 +34,7 @@ def load_predictor(directory: Path, *, device: Device) -> Predictor:
     if device == "cuda" and not has_gpu:
         raise ArtifactError("no CUDA device was found; choose --device cpu or auto")
     chosen = "cuda" if has_gpu and device != "cpu" else "cpu"
+    torch.set_num_threads(num_threads)
     artifact = load_artifact(directory)
     predictor = TorchPredictor(artifact, device=chosen)
     _logger.info(

@@ -1,8 +1,8 @@
 """A simulated cohort on disk: the MEDS data set, the truth beside it, and a request to try a server with.
 
-    data/, metadata/        as every data set
-    truth/0.parquet         noise-free values of every simulated level, every 30 minutes
-    example_request.json    the first day of one held-out subject, as a body for POST /v1/forecast
+data/, metadata/        as every data set
+truth/0.parquet         noise-free values of every simulated level, every 30 minutes
+example_request.json    the first day of one held-out subject, as a body for POST /v1/forecast
 """
 
 import json
@@ -20,7 +20,7 @@ from training.splits import split_subjects
 EXAMPLE_FILE = "example_request.json"
 _COMPANIONS = frozenset({"truth", EXAMPLE_FILE})
 _CONTEXT_END_HOURS = 24.0
-_QUERY_HOURS = (25.0, 26.0, 28.0, 30.0, 36.0, 42.0, 48.0)
+_QUERY_HOURS = (25.0, 26.0, 28.0, 30.0, 36.0, 42.0, 47.0)
 _QUERY_VARIABLES = ("HR", "Temp", "GCS")
 
 
@@ -39,7 +39,9 @@ def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:
     simulation.truth.to_parquet(out / "truth" / "0.parquet", compression="zstd", index=False)
     (out / EXAMPLE_FILE).write_text(json.dumps(_example_request(out, simulation), indent=1) + "\n")
     num_observations = int(simulation.table["time"].notna().sum())
-    return f"wrote {out}: {num_subjects:,} subjects, {num_observations:,} observations, truth beside"
+    return (
+        f"wrote {out}: {num_subjects:,} subjects, {num_observations:,} observations, truth beside"
+    )
 
 
 def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:

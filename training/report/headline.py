@@ -61,6 +61,8 @@ def _excess(score: VariableScore) -> str:
 
 def _verdict(evaluation: Evaluation, baseline: str) -> int:
     low, high = evaluation.ratio_intervals[baseline]
+    if math.isnan(evaluation.ratio(baseline)):
+        return 0
     return -1 if high < 1 else 1 if low > 1 else 0
 
 

@@ -1,5 +1,6 @@
 """Charts of the figures: error by variable beside the baselines, coverage by variable and by gap."""
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -120,7 +121,7 @@ def gap_chart(gaps: Sequence[GapScore]) -> Chart:
 
 
 def _ratios(scores: Sequence[VariableScore]) -> list[float | None]:
-    return [score.ratio if score.ratio == score.ratio else None for score in scores]
+    return [None if math.isnan(score.ratio) else score.ratio for score in scores]
 
 
 def _ranges(scores: Sequence[VariableScore]) -> go.Scatter:

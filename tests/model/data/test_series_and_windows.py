@@ -55,7 +55,7 @@ def test_cutting_spans_keeps_every_observation_in_windows_of_the_length() -> Non
     np.testing.assert_array_equal(cut.values, LONG.values)
     assert len(cut) > len(LONG)
     for series in cut:
-        assert 0 < len(series)
+        assert len(series) > 0
         assert series.times_hours[-1] - series.times_hours[0] <= 48.0
 
 

@@ -137,12 +137,22 @@ def test_moments_of_one_component_are_those_of_laplace() -> None:
     mean, latent, observation = one.moments(PLAIN)
     np.testing.assert_allclose(mean, one.loc[0], atol=1e-9)
     np.testing.assert_allclose(latent, 0, atol=1e-12)
-    np.testing.assert_allclose(observation, 2 * scale[0] ** 2, rtol=0.01)
+    np.testing.assert_allclose(observation, 2 * scale[0] ** 2, rtol=1e-9)
+
+
+def test_moments_of_a_log_laplace_distribution() -> None:
+    # E[exp(t X)] = exp(t loc) / (1 - (t b)**2) for a Laplace X with scale b.
+    b, loc = 0.15, 0.4
+    one = mixture(np.array([[loc]]), np.array([[b]]))
+    mean, _, variance = one.moments(normalization(log_offset=0.0))
+    first, second = (np.exp(t * loc) / (1 - (t * b) ** 2) for t in (1, 2))
+    assert mean[0] == pytest.approx(first, rel=1e-9)
+    assert variance[0] == pytest.approx(second - first**2, rel=1e-6)
 
 
 @pytest.mark.parametrize(
     "units",
-    [PLAIN, normalization(loc=3.0, scale=0.6, log_offset=2.0), normalization(bound=1.0)],
+    [PLAIN, normalization(loc=3.0, scale=0.2, log_offset=2.0), normalization(bound=1.0)],
     ids=["plain", "logarithm", "bounded"],
 )
 def test_moments_are_those_of_a_large_sample(units: Normalization) -> None:

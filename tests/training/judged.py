@@ -1,0 +1,55 @@
+"""A small evaluation for tests: simulated answers, or those of the artifact that nobody trained."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model.artifact import load_artifact
+from model.data.catalogue import CATALOGUE
+from model.data.series import Cohort
+from model.runtime.torch_predictor import TorchPredictor
+from tests.artifacts import write_tiny_artifact
+from tests.series import random_cohort
+from training.evaluation import Answers, Evaluation, Task, answer, make_window, score
+from training.report import Provenance
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What `write_report` needs."""
+
+    evaluation: Evaluation
+    answers: Answers
+    predictor: TorchPredictor
+    provenance: Provenance
+
+
+def judge(folder: Path, task: Task, cohort: Cohort | None = None) -> Judged:
+    """Write the tiny artifact into `folder` and evaluate it."""
+    write_tiny_artifact(folder / "artifact")
+    predictor = TorchPredictor(load_artifact(folder / "artifact"))
+    judged = random_cohort(30, np.random.default_rng(1), mean_observations=400)
+    training = random_cohort(60, np.random.default_rng(2), mean_observations=200)
+    window = make_window(judged if cohort is None else cohort, CATALOGUE, task, seed=0)
+    answers = answer(
+        predictor,
+        window,
+        training_window=make_window(training, CATALOGUE, task, seed=0),
+        task=task,
+        seed=0,
+        on_progress=lambda done, total: None,
+    )
+    normalization = predictor.artifact.normalization
+    return Judged(
+        evaluation=score(answers, normalization, task, seed=0),
+        answers=answers,
+        predictor=predictor,
+        provenance=Provenance.collect(
+            artifact=predictor.artifact,
+            data_name="random <cohort>",
+            data_sha256="ab" * 32,
+            seed=0,
+            command=["evaluate", "an artifact", "--task", task.value],
+        ),
+    )

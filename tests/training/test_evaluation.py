@@ -1,0 +1,207 @@
+"""Scores of answers that are known beforehand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.data.batch import Query
+from model.data.catalogue import CATALOGUE
+from model.data.normalization import Normalization
+from model.data.windows import Window
+from model.runtime.mixture import laplace_quantile
+from model.runtime.predictor import Request
+from tests.series import random_cohort
+from tests.training.judged import Judged, judge
+from training.baselines import carry_forward, own_record
+from training.evaluation import (
+    BASELINES,
+    GAP_EDGES_HOURS,
+    LEAST_SQUARES,
+    LEVELS,
+    MODEL,
+    Answers,
+    Evaluation,
+    Task,
+    answer,
+    make_window,
+    score,
+)
+
+COHORT = random_cohort(40, np.random.default_rng(0), mean_observations=150)
+NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
+METHODS = (MODEL, LEAST_SQUARES, *BASELINES)
+
+
+def laplace_answers(window: Window, generator: np.random.Generator, *, spread: float) -> Answers:
+    """Answers in whose standardized unit the truth is Laplace around the median with scale `spread`."""
+    channels = window.target.channels
+    expected = NORMALIZATION.apply(window.target.values, channels)
+    median = expected - generator.laplace(scale=spread, size=len(expected))
+    standardized = median + spread * laplace_quantile(LEVELS)[:, None]
+    own = own_record(window, NORMALIZATION)
+    # No clipping: the coverage must be that of the distribution itself.
+    free = replace(NORMALIZATION, low=np.full(37, -np.inf), high=np.full(37, np.inf))
+    return Answers(
+        window=window,
+        channels=channels,
+        series=window.target.series_indices,
+        expected=expected,
+        points={MODEL: median, **{name: expected + 2 * spread for name in METHODS[1:]}},
+        quantiles=free.invert(standardized, channels[None]),
+        standard_deviation=np.ones(len(expected)),
+        gap_hours=np.minimum(own.last_age, own.next_age),
+    )
+
+
+@pytest.fixture(scope="module")
+def known() -> tuple[Answers, Evaluation]:
+    window = make_window(COHORT, CATALOGUE, Task.IMPUTATION, seed=0)
+    answers = laplace_answers(window, np.random.default_rng(1), spread=0.3)
+    return answers, score(answers, NORMALIZATION, Task.IMPUTATION, seed=0)
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    return judge(tmp_path_factory.mktemp("judged"), Task.FORECAST)
+
+
+def test_errors_are_means_over_the_targets_of_a_variable(
+    known: tuple[Answers, Evaluation],
+) -> None:
+    answers, evaluation = known
+    for channel in range(len(CATALOGUE)):
+        rows = answers.channels == channel
+        assert evaluation.counts[channel] == rows.sum()
+        if not rows.any():
+            assert np.isnan(evaluation.errors[MODEL][channel])
+            continue
+        error = (answers.points[MODEL] - answers.expected)[rows]
+        assert evaluation.errors[MODEL][channel] == pytest.approx(np.abs(error).mean())
+        assert evaluation.squared_errors[MODEL][channel] == pytest.approx((error**2).mean())
+        canonical = np.abs(answers.quantiles[9] - answers.window.target.values)[rows]
+        assert evaluation.canonical_errors[channel] == pytest.approx(canonical.mean())
+
+
+def test_ratios_are_those_of_the_mean_errors(known: tuple[Answers, Evaluation]) -> None:
+    _, evaluation = known
+    for name in METHODS[1:]:
+        assert evaluation.mean_error(name) == pytest.approx(0.6)
+        assert evaluation.ratio(name) == pytest.approx(evaluation.mean_error(MODEL) / 0.6)
+        low, high = evaluation.ratio_intervals[name]
+        assert low < evaluation.ratio(name) < high
+        # The error of a Laplace variable has mean 0.3, half of the others'.
+        assert low < 0.5 < high
+
+
+def test_true_distributions_are_covered_as_they_claim(known: tuple[Answers, Evaluation]) -> None:
+    _, evaluation = known
+    for name, nominal in (("50%", 0.5), ("90%", 0.9)):
+        share = np.nansum(evaluation.counts * evaluation.coverage[name]) / evaluation.counts.sum()
+        assert share == pytest.approx(nominal, abs=0.03)
+    filled = ~np.isnan(evaluation.coverage_by_gap)
+    assert filled.any()
+    np.testing.assert_allclose(evaluation.coverage_by_gap[filled], 0.9, atol=0.1)
+
+
+def test_crps_of_the_true_distribution_is_three_quarters_of_its_scale(
+    known: tuple[Answers, Evaluation],
+) -> None:
+    # The mean of |y| + exp(-|y|) - 3/4 (tests/model/test_metrics.py) over Laplace y: 1 + 1/2 - 3/4.
+    _, evaluation = known
+    assert np.nanmean(evaluation.crps) == pytest.approx(0.75 * 0.3, rel=0.1)
+
+
+def test_twice_the_same_answers_have_ratio_one(known: tuple[Answers, Evaluation]) -> None:
+    answers, _ = known
+    same = replace(answers, points=dict.fromkeys(METHODS, answers.points[MODEL]))
+    evaluation = score(same, NORMALIZATION, Task.IMPUTATION, seed=0)
+    for name in METHODS[1:]:
+        assert evaluation.ratio(name) == 1.0
+        np.testing.assert_allclose(evaluation.ratio_intervals[name], (1.0, 1.0), rtol=1e-12)
+
+
+def test_the_interval_covers_the_ratio_of_the_population() -> None:
+    # 60 repetitions of a comparison whose true ratio is 1/2: a 95 % interval misses few of them.
+    small = COHORT.select(range(25))
+    window = make_window(small, CATALOGUE, Task.FORECAST, seed=0)
+    generator = np.random.default_rng(2)
+    hits = 0
+    for _ in range(60):
+        answers = laplace_answers(window, generator, spread=0.3)
+        evaluation = score(answers, NORMALIZATION, Task.FORECAST, seed=0)
+        low, high = evaluation.ratio_intervals["variable_mean"]
+        hits += low <= 0.5 <= high
+    assert 50 <= hits <= 60
+
+
+def test_a_forecast_hides_the_future_and_an_imputation_hides_single_cells() -> None:
+    forecast = make_window(COHORT, CATALOGUE, Task.FORECAST, seed=0)
+    assert forecast.context.times_hours.max() < 24 <= forecast.target.times_hours.min()
+    imputation = make_window(COHORT, CATALOGUE, Task.IMPUTATION, seed=0)
+    share = len(imputation.target.values) / len(COHORT.values)
+    assert share == pytest.approx(0.3, abs=0.03)
+    again = make_window(COHORT, CATALOGUE, Task.IMPUTATION, seed=0)
+    np.testing.assert_array_equal(again.target.values, imputation.target.values)
+
+
+def test_states_are_never_scored(judged: Judged) -> None:
+    states = [channel for channel, one in enumerate(CATALOGUE) if not one.is_queryable]
+    assert states
+    assert judged.evaluation.counts[states].sum() == 0
+
+
+def test_answers_are_those_of_the_predictor_and_the_baselines(judged: Judged) -> None:
+    window, predictor = judged.answers.window, judged.predictor
+    normalization = predictor.artifact.normalization
+    prediction = predictor.predict(
+        Request(window.context, Query.at(window.target), quantile_levels=(0.5,), seed=0)
+    )
+    median = normalization.apply(prediction.quantiles[0], window.target.channels)
+    np.testing.assert_allclose(judged.answers.points[MODEL], median, atol=1e-3)
+    own = own_record(window, normalization)
+    np.testing.assert_array_equal(judged.answers.points["carry_forward"], carry_forward(own))
+    assert set(judged.answers.points) == set(METHODS)
+
+
+def test_bins_of_the_gap_hold_every_target(known: tuple[Answers, Evaluation]) -> None:
+    answers, evaluation = known
+    low, high = answers.quantiles[0], answers.quantiles[18]
+    inside = (low <= answers.window.target.values) & (answers.window.target.values <= high)
+    for position, (start, stop) in enumerate(
+        zip(GAP_EDGES_HOURS[:-1], GAP_EDGES_HOURS[1:], strict=True)
+    ):
+        rows = (answers.gap_hours >= start) & (answers.gap_hours < stop)
+        if np.isinf(stop):
+            rows |= np.isinf(answers.gap_hours)
+        assert evaluation.coverage_by_gap[position] == pytest.approx(inside[rows].mean())
+
+
+def test_an_error_free_baseline_leaves_no_ratio(known: tuple[Answers, Evaluation]) -> None:
+    answers, _ = known
+    perfect = replace(answers, points={**answers.points, "carry_forward": answers.expected})
+    evaluation = score(perfect, NORMALIZATION, Task.IMPUTATION, seed=0)
+    assert np.isnan(evaluation.ratio("carry_forward"))
+    assert evaluation.ratio_intervals["carry_forward"] == (np.inf, np.inf)
+
+
+def test_a_handful_of_series_is_enough(tmp_path: Path) -> None:
+    judged = judge(tmp_path, Task.IMPUTATION, COHORT.select(range(8)))
+    assert judged.evaluation.num_series == 8
+    assert np.isfinite(judged.evaluation.mean_error(MODEL))
+
+
+def test_progress_ends_at_the_number_of_series(judged: Judged) -> None:
+    window = judged.answers.window
+    some = Window(window.context.select(range(5)), window.target.select(range(5)))
+    reported: list[tuple[int, int]] = []
+    answer(
+        judged.predictor,
+        some,
+        training_window=window,
+        task=Task.FORECAST,
+        seed=0,
+        on_progress=lambda done, total: reported.append((done, total)),
+    )
+    assert reported[-1] == (5, 5)
