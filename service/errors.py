@@ -23,10 +23,10 @@ from typing import ClassVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from model.errors import ArtifactError, ModelError
+from service.serialization import to_bytes
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _HTTP_TITLES = {404: ("not_found", "Not found"), 405: ("method_not_allowed", "Method not allowed")}
@@ -175,7 +175,7 @@ def problem_response(error: ServiceError) -> Response:
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     return Response(
-        to_json(error.problem(), exclude_none=True),
+        to_bytes(error.problem()),
         status_code=error.status,
         media_type=PROBLEM_MEDIA_TYPE,
         headers=headers,
@@ -220,7 +220,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
         detail="the paths and methods of this server are listed at /docs",
     )
     return Response(
-        to_json(problem, exclude_none=True),
+        to_bytes(problem),
         status_code=error.status_code,
         media_type=PROBLEM_MEDIA_TYPE,
         headers=error.headers,

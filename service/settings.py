@@ -57,10 +57,10 @@ class Settings(BaseSettings):
     )
     max_query_times: int = Field(default=2_000, ge=1, description="Query times of one series.")
     max_query_points: int = Field(
-        default=200_000,
+        default=100_000,
         ge=1,
         description="Answers of one request: query times x variables, summed over its series. "
-        "Bounds the body of the answer to about 30 MB.",
+        "Bounds the body of the answer to about 15 MB.",
     )
     max_samples: int = Field(
         default=200, ge=0, description="Joint samples of one request (`num_samples`)."
@@ -68,8 +68,8 @@ class Settings(BaseSettings):
     max_sample_values: int = Field(
         default=500_000,
         ge=1,
-        description="num_samples x answers of one request. Every sample runs the whole network: "
-        "memory and time follow this number.",
+        description="num_samples x answers of one request, and 200 x the half hours of its "
+        "events. Every sample runs the whole network: memory and time follow this number.",
     )
     max_outside_hours: float = Field(
         default=168.0,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, to_json
+from pydantic_core import ErrorDetails
 
 from service.errors import (
     InvalidRequestError,
@@ -21,6 +21,7 @@ from service.errors import (
     ProblemFault,
     TooLargeError,
 )
+from service.serialization import to_bytes
 
 _MAX_FAULTS = 20
 
@@ -84,13 +85,8 @@ def parse_body(raw: bytes, schema: type[Body], *, field_names: frozenset[str]) -
 
 
 def json_response(content: object) -> Response:
-    """Serialize once, without validating again; None fields of dataclasses are left out."""
+    """Return an answer with a JSON body."""
     return Response(to_bytes(content), media_type="application/json")
-
-
-def to_bytes(content: object) -> bytes:
-    """Return the JSON of dataclasses, dictionaries, lists and numbers."""
-    return to_json(content, exclude_none=True, inf_nan_mode="null")
 
 
 def _parse_json(raw: bytes) -> object:

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Many small tensors: a second thread only waits for the first. Read when torch is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # A deadline measures the machine, not the code; fixed examples make a red build repeatable.

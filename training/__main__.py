@@ -117,10 +117,6 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="MEDS dataset.", exists=True, file_okay=False)],
     task: Annotated[str, typer.Option(help="forecast or imputation.")],
     out: Annotated[Path, typer.Option(help="Directory of the report to write.")],
-    reference: Annotated[
-        Path | None,
-        typer.Option(help="MEDS dataset whose training part fits the least squares; default DATA."),
-    ] = None,
     part: Annotated[
         Part, typer.Option(help="Subjects: auto takes all of them unless the model saw some.")
     ] = Part.AUTO,
@@ -136,7 +132,6 @@ def evaluate(
         data,
         task=task,
         out=out,
-        reference=reference,
         part=part.value,
         device=str(choose_device(device.value)),
         seed=seed,
@@ -148,10 +143,11 @@ def evaluate(
 def main() -> None:
     """Run the command; a known error becomes one line and exit status 1."""
     from model.errors import ModelError
+    from training.datasets.errors import DatasetError
 
     try:
         app()
-    except (ModelError, ValueError, OSError) as error:
+    except (ModelError, DatasetError, ValueError, OSError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False)
         sys.exit(1)
 

@@ -6,6 +6,7 @@ their ages, the variable's mean in the context, and how far the target lies beyo
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -105,6 +106,15 @@ class LeastSquares:
     is_forecast: bool
 
     @classmethod
+    def of(
+        cls, window: Window, normalization: Normalization, *, is_forecast: bool
+    ) -> "LeastSquares":
+        """Fit to the targets of a training window."""
+        target = window.target
+        targets = normalization.apply(target.values, target.channels)
+        return cls.fit(own_record(window, normalization), targets, is_forecast=is_forecast)
+
+    @classmethod
     def fit(
         cls, own: OwnRecord, targets: Float[np.ndarray, " target"], *, is_forecast: bool
     ) -> "LeastSquares":
@@ -129,6 +139,23 @@ class LeastSquares:
             chosen = features[rows] if is_seen else features[rows][:, [0, -1]]
             result[rows] = chosen @ solution
         return result
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists for `metrics.json`."""
+        rules = [
+            {"channel": channel, "is_seen": is_seen, "coefficients": solution.tolist()}
+            for (channel, is_seen), solution in self.coefficients.items()
+        ]
+        return {"is_forecast": self.is_forecast, "rules": rules}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "LeastSquares":
+        """Read what `to_json` wrote."""
+        coefficients = {
+            (rule["channel"], rule["is_seen"]): np.array(rule["coefficients"])
+            for rule in content["rules"]
+        }
+        return cls(coefficients, content["is_forecast"])
 
 
 def _features(own: OwnRecord, is_forecast: bool) -> Float[np.ndarray, "target feature"]:

@@ -33,7 +33,7 @@ out-of-distribution score; it is a hint, not a guarantee.
 _LIMITATIONS = """\
 ## Known limitations
 
-{states}{amounts}{sparse}- Intervals come from the fitted distribution and are not calibrated after training: \
+{states}{amounts}{sparse}- Intervals come from the fitted distribution, not calibrated after training: \
 a 90 % interval may hold more or fewer than 90 % of measurements, differently by variable and by gap. The \
 evaluation report shows by how much.
 - Series longer than {window:g} hours are answered from windows of that length; older measurements do not \
@@ -177,7 +177,13 @@ def _sparse(catalogue: Catalogue, num_values: Int[np.ndarray, " channel"] | None
 
 def _versions(hashes: Mapping[str, str]) -> str:
     lines = [f"- {what}: `{value}`" for what, value in hashes.items()]
-    text = "`manifest.json` holds the sha256 of every file, of the data and of the split, and the versions "
+    text = "`manifest.json` holds the sha256 of every file, of the data and of the split, and the "
     return "\n".join(
-        ["## Versions and hashes", "", text + "of the software.", *([""] if lines else []), *lines]
+        [
+            "## Versions and hashes",
+            "",
+            text + "versions of the software.",
+            *([""] if lines else []),
+            *lines,
+        ]
     )

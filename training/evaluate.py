@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from model.artifact import Artifact, load_artifact
 from model.data.series import Cohort
 from model.runtime.torch_predictor import TorchPredictor
+from training.baselines import LeastSquares
 from training.datasets.meds import Dataset, read_cohort
 from training.evaluation import Task, answer, make_window, score
 from training.report import Provenance, write_report, write_summary_markdown
@@ -26,7 +26,6 @@ def evaluate(
     *,
     task: str,
     out: Path,
-    reference: Path | None,
     part: str,
     device: str,
     seed: int,
@@ -37,7 +36,6 @@ def evaluate(
         raise EvaluateError(f"unknown task {task!r}; expected one of: {', '.join(Task)}")
     artifact = load_artifact(artifact_dir)
     dataset = read_cohort(data_dir, artifact.catalogue)
-    fitted = dataset if reference is None else read_cohort(reference, artifact.catalogue)
     judged = _judged(dataset, artifact, part)
     window = make_window(judged, artifact.catalogue, Task(task), seed=seed)
     if len(window.context) == 0:
@@ -48,10 +46,7 @@ def evaluate(
         answers = answer(
             predictor,
             window,
-            training_window=make_window(
-                _training_part(fitted.cohort), artifact.catalogue, Task(task), seed=seed
-            ),
-            task=Task(task),
+            least_squares=_least_squares(artifact, Task(task)),
             seed=seed,
             on_progress=lambda done, total: bar.update(bar_task, completed=done),
         )
@@ -84,5 +79,9 @@ def _judged(dataset: Dataset, artifact: Artifact, part: str) -> Cohort:
     return dataset.cohort
 
 
-def _training_part(cohort: Cohort) -> Cohort:
-    return cohort.select(np.asarray(split_subjects(cohort.subject_ids).train))
+def _least_squares(artifact: Artifact, task: Task) -> LeastSquares:
+    """Return the rules that `fit` fitted on the subjects that the weights were fitted on."""
+    try:
+        return LeastSquares.from_json(artifact.metrics["least_squares"][task.value])
+    except KeyError:
+        raise EvaluateError("the artifact holds no least squares; fit it again") from None

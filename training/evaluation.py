@@ -121,23 +121,17 @@ def answer(
     predictor: Predictor,
     window: Window,
     *,
-    training_window: Window,
-    task: Task,
+    least_squares: LeastSquares,
     seed: int,
     on_progress: Callable[[int, int], None],
 ) -> Answers:
-    """Ask the predictor and every baseline. Least squares are fitted on the training window."""
+    """Ask the predictor and every baseline. `least_squares` were fitted on training records."""
     normalization = predictor.artifact.normalization
     own = own_record(window, normalization)
     target = window.target
-    rule = LeastSquares.fit(
-        own_record(training_window, normalization),
-        normalization.apply(training_window.target.values, training_window.target.channels),
-        is_forecast=task is Task.FORECAST,
-    )
     quantiles, deviation = _ask(predictor, window, seed, on_progress)
     standardized = normalization.apply(quantiles, np.broadcast_to(target.channels, quantiles.shape))
-    points = {MODEL: standardized[_MEDIAN], LEAST_SQUARES: rule.predict(own)}
+    points = {MODEL: standardized[_MEDIAN], LEAST_SQUARES: least_squares.predict(own)}
     points |= {name: baseline(own) for name, baseline in BASELINES.items()}
     return Answers(
         window=window,
@@ -220,12 +214,16 @@ def _ratio_intervals(
     tables = {name: table(error) for name, error in absolute.items()}
     generator = np.random.default_rng(seed)
     draws = generator.multinomial(num_series, np.full(num_series, 1 / num_series), _NUM_RESAMPLES)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore"):
         means = {
             name: np.nanmean((draws @ sums) / (draws @ counts), axis=1)
             for name, sums in tables.items()
         }
-        ratios = {name: means[MODEL] / mean for name, mean in means.items() if name != MODEL}
+    ratios = {
+        name: means[MODEL] / np.where(mean > 0, mean, np.nan)
+        for name, mean in means.items()
+        if name != MODEL
+    }
     return {
         name: (float(np.quantile(ratio, 0.025)), float(np.quantile(ratio, 0.975)))
         for name, ratio in ratios.items()

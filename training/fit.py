@@ -17,11 +17,13 @@ from model.data.normalization import Normalization
 from model.data.rolling import WINDOW_HOURS
 from model.data.series import Cohort
 from model.data.windows import cut_spans
+from training.baselines import LeastSquares
 from training.calibrate import calibrate
 from training.card import model_card
 from training.checkpoint import EpochRecord, discard
 from training.config import TrainingConfig
 from training.datasets.meds import Dataset, read_cohort
+from training.evaluation import Task, make_window
 from training.loader import Loader
 from training.loop import Progress, Trainer, history_json
 from training.splits import Split, split_subjects
@@ -97,7 +99,11 @@ def fit(
         catalogue=CATALOGUE,
         normalization=prepared.normalization,
         calibration=calibrate(trainer.average, validation, device),
-        metrics={"training": history_json(trainer.history), "config": config.to_json()},
+        metrics={
+            "training": history_json(trainer.history),
+            "config": config.to_json(),
+            "least_squares": _least_squares(prepared),
+        },
         card=model_card(
             name=name,
             version=artifact_version,
@@ -107,11 +113,27 @@ def fit(
             num_tuning=len(prepared.tuning),
             history=trainer.history,
             catalogue=CATALOGUE,
+            num_values=np.bincount(prepared.train.channels, minlength=len(CATALOGUE)),
+            hashes={
+                "data set": prepared.dataset.sha256,
+                "split of the subjects": prepared.split.sha256,
+            },
         ),
         provenance=_provenance(prepared, config, name, artifact_version),
     )
     discard(checkpoint_dir)
     return trainer.history
+
+
+def _least_squares(prepared: Prepared) -> dict[str, Any]:
+    """Fit the strongest trivial answer on the training subjects; `evaluate` compares with it."""
+    rules = {}
+    for task in Task:
+        window = make_window(prepared.train, CATALOGUE, task, seed=0)
+        is_forecast = task is Task.FORECAST
+        rule = LeastSquares.of(window, prepared.normalization, is_forecast=is_forecast)
+        rules[task.value] = rule.to_json()
+    return rules
 
 
 def _usable(cohort: Cohort) -> Cohort:

@@ -73,7 +73,7 @@ ALIASES = MappingProxyType(
         "µg/L": "ug/L",
         "mcg/L": "ug/L",
         "µmol/L": "umol/L",
-        "μmol/L": "umol/L",  # noqa: RUF001  the Greek letter, beside the micro sign above
+        "μmol/L": "umol/L",
         "umol/l": "umol/L",
         "mmol/l": "mmol/L",
         "mEq/l": "meq/L",

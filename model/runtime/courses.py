@@ -27,8 +27,10 @@ def normal_courses(
     result = np.empty((num_samples, len(times_hours)))
     for channel in np.unique(channels):
         generator = np.random.default_rng([seed, int(channel)])
-        frequencies = generator.standard_cauchy((num_samples, _NUM_FEATURES)) / error_hours[channel]
-        phases = generator.uniform(0, 2 * np.pi, (num_samples, _NUM_FEATURES))
+        # Sample by sample, so that asking for more samples leaves the first ones as they are.
+        uniform = generator.random((num_samples, 2, _NUM_FEATURES))
+        frequencies = np.tan(np.pi * (uniform[:, 0] - 0.5)) / error_hours[channel]
+        phases = 2 * np.pi * uniform[:, 1]
         asked = np.flatnonzero(channels == channel)
         for piece in np.array_split(asked, 1 + asked.size * frequencies.size // _MAX_WAVES):
             waves = np.cos(frequencies[:, None] * times_hours[piece][:, None] + phases[:, None])

@@ -16,13 +16,11 @@ from service.inference.answers import (
     VariableAnswer,
 )
 from service.inference.asking import Options, Question, ask
-from service.inference.query import AskedEvent, AskedQuery
+from service.inference.query import EVENT_SAMPLES, AskedEvent, AskedQuery
 from service.inference.reading import ReadSeries
 
 OUT_OF_DISTRIBUTION_SCORE = 0.999
 """A series that looks more unusual than this share of held-out series is flagged."""
-EVENT_SAMPLES = 200
-"""Joint samples behind the probability of an event: a standard error of at most 0.035."""
 # Float32 carries seven digits; more would be noise in the answer.
 _SIGNIFICANT_DIGITS = 9
 

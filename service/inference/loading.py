@@ -23,19 +23,19 @@ def load_predictor(directory: Path, *, device: Device, num_threads: int) -> Pred
     ArtifactError
         If the directory is not a whole and unaltered artifact, or the device is not there.
     """
+    if not directory.is_dir():
+        raise ArtifactError(f"{directory} is not a directory")
+    artifact = load_artifact(directory)
     # Imported here: torch takes seconds, and neither --help nor the OpenAPI document needs it.
     import torch  # noqa: PLC0415
 
     from model.runtime.torch_predictor import TorchPredictor  # noqa: PLC0415
 
-    if not directory.is_dir():
-        raise ArtifactError(f"{directory} is not a directory")
     has_gpu = torch.cuda.is_available()
     if device == "cuda" and not has_gpu:
         raise ArtifactError("no CUDA device was found; choose --device cpu or auto")
     chosen = "cuda" if has_gpu and device != "cpu" else "cpu"
     torch.set_num_threads(num_threads)
-    artifact = load_artifact(directory)
     predictor = TorchPredictor(artifact, device=chosen)
     _logger.info(
         "loaded %s %s (sha256 %s) on %s",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from model.data.variables import Catalogue
 from service.errors import InvalidRequestError, ProblemFault, SeriesRefusedError, TooLargeError
 from service.inference.answers import Remark, RemarkCode
-from service.inference.query import Reach
+from service.inference.query import EVENT_SAMPLES, Reach
 from service.inference.reading import ReadSeries, read_series
 from service.inference.schemas import (
     ForecastRequest,
@@ -45,6 +45,16 @@ class ReadRequest:
         queries = [one.query for one in self.good if one.query is not None]
         return sum(len(query.times_hours) * len(query.channels) for query in queries)
 
+    @property
+    def num_event_points(self) -> int:
+        """Number of points at which events are sampled; events of one variable share them."""
+        longest: dict[tuple[int, int], int] = {}
+        for number, one in enumerate(self.good):
+            for event in one.events:
+                key = (number, event.channel)
+                longest[key] = max(longest.get(key, 0), len(event.times_hours))
+        return sum(longest.values())
+
 
 def read_request(
     body: AnyRequest, *, catalogue: Catalogue, settings: Settings, reach: Reach
@@ -78,7 +88,7 @@ def read_request(
             read[-1] = _with_duplicate_id(read[-1], index)
         seen.add(subject_id)
     result = ReadRequest(tuple(read))
-    _check_sums(result.num_points, body.num_samples, settings)
+    _check_sums(result, body.num_samples, settings)
     return result
 
 
@@ -139,7 +149,8 @@ def _with_duplicate_id(one: ReadSeries | Refused, index: int) -> ReadSeries | Re
     return replace(one, remarks=(remark, *one.remarks))
 
 
-def _check_sums(points: int, num_samples: int, settings: Settings) -> None:
+def _check_sums(read: ReadRequest, num_samples: int, settings: Settings) -> None:
+    points = read.num_points
     if points > settings.max_query_points:
         raise TooLargeError(
             f"a request may ask for {settings.max_query_points} answers (query times x variables, "
@@ -153,4 +164,11 @@ def _check_sums(points: int, num_samples: int, settings: Settings) -> None:
             "query times x variables, over all series); split it",
             code="too_many_samples",
             path="num_samples",
+        )
+    if read.num_event_points * EVENT_SAMPLES > settings.max_sample_values:
+        raise TooLargeError(
+            f"events are estimated from {EVENT_SAMPLES} samples at every half hour, and a request may "
+            f"ask for {settings.max_sample_values} sampled values over all series; split it",
+            code="too_many_samples",
+            path="series",
         )

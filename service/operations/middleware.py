@@ -18,6 +18,7 @@ from service.errors import internal_error_response
 
 _logger = logging.getLogger("service.requests")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MAX_FRAMES = 8
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -72,6 +73,7 @@ def _request_id(scope: Scope) -> str:
 def _log_error(error: Exception, request_id: str) -> None:
     frames = traceback.extract_tb(error.__traceback__)
     places = " < ".join(
-        f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in reversed(frames)
+        f"{frame.name} ({frame.filename}:{frame.lineno})"
+        for frame in reversed(frames[-_MAX_FRAMES:])
     )
     _logger.error("%s in request %s: %s", type(error).__name__, request_id, places)

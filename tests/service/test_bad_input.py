@@ -204,7 +204,7 @@ MALFORMED: list[tuple[Change, str]] = [
     (put(NUMBER, "series", 0, "query", "times"), "series[0].query.times"),
     (put([None], "series", 0, "query", "times"), "series[0].query.times[0]"),
     (put([NUMBER], "series", 0, "query", "variables"), "series[0].query.variables[0]"),
-    (put(1.0, "series", 0, "as_of"), "series[0]"),
+    (put(1.0, "series", 0, "as_of"), "series[0].as_of"),
     (put([], "quantile_levels"), "quantile_levels"),
     (put([0.0], "quantile_levels"), "quantile_levels[0]"),
     (put([1], "quantile_levels"), "quantile_levels[0]"),
@@ -308,7 +308,7 @@ def test_a_million_observations_are_refused(client: httpx.Client) -> None:
 
 
 def test_when_no_series_can_be_answered_every_fault_is_listed(client: httpx.Client) -> None:
-    bad = [good("impute") | difference for difference in ({"observations": []}, asked([]))]
+    bad = [series(observations=[]), good("impute") | asked([])]
     response = client.post("/v1/impute", json=body(*bad))
     problem = assert_is_problem(response, 422, "all_series_failed")
     assert [(one["path"], one["code"]) for one in problem["errors"]] == [

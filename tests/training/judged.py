@@ -11,6 +11,7 @@ from model.data.series import Cohort
 from model.runtime.torch_predictor import TorchPredictor
 from tests.artifacts import write_tiny_artifact
 from tests.series import random_cohort
+from training.baselines import LeastSquares
 from training.evaluation import Answers, Evaluation, Task, answer, make_window, score
 from training.report import Provenance
 
@@ -29,14 +30,17 @@ def judge(folder: Path, task: Task, cohort: Cohort | None = None) -> Judged:
     """Write the tiny artifact into `folder` and evaluate it."""
     write_tiny_artifact(folder / "artifact")
     predictor = TorchPredictor(load_artifact(folder / "artifact"))
-    judged = random_cohort(30, np.random.default_rng(1), mean_observations=400)
-    training = random_cohort(60, np.random.default_rng(2), mean_observations=200)
+    judged = random_cohort(10, np.random.default_rng(1), mean_observations=250)
+    training = random_cohort(40, np.random.default_rng(2), mean_observations=200)
     window = make_window(judged if cohort is None else cohort, CATALOGUE, task, seed=0)
     answers = answer(
         predictor,
         window,
-        training_window=make_window(training, CATALOGUE, task, seed=0),
-        task=task,
+        least_squares=LeastSquares.of(
+            make_window(training, CATALOGUE, task, seed=0),
+            predictor.artifact.normalization,
+            is_forecast=task is Task.FORECAST,
+        ),
         seed=0,
         on_progress=lambda done, total: None,
     )

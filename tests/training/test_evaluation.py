@@ -1,6 +1,7 @@
 """Scores of answers that are known beforehand."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from model.runtime.mixture import laplace_quantile
 from model.runtime.predictor import Request
 from tests.series import random_cohort
 from tests.training.judged import Judged, judge
-from training.baselines import carry_forward, own_record
+from training.baselines import LeastSquares, carry_forward, own_record
 from training.evaluation import (
     BASELINES,
     GAP_EDGES_HOURS,
@@ -48,7 +49,7 @@ def laplace_answers(window: Window, generator: np.random.Generator, *, spread: f
         channels=channels,
         series=window.target.series_indices,
         expected=expected,
-        points={MODEL: median, **{name: expected + 2 * spread for name in METHODS[1:]}},
+        points={MODEL: median, **dict.fromkeys(METHODS[1:], expected + 2 * spread)},
         quantiles=free.invert(standardized, channels[None]),
         standard_deviation=np.ones(len(expected)),
         gap_hours=np.minimum(own.last_age, own.next_age),
@@ -123,17 +124,17 @@ def test_twice_the_same_answers_have_ratio_one(known: tuple[Answers, Evaluation]
 
 
 def test_the_interval_covers_the_ratio_of_the_population() -> None:
-    # 60 repetitions of a comparison whose true ratio is 1/2: a 95 % interval misses few of them.
+    # 40 repetitions of a comparison whose true ratio is 1/2: a 95 % interval misses few of them.
     small = COHORT.select(range(25))
     window = make_window(small, CATALOGUE, Task.FORECAST, seed=0)
     generator = np.random.default_rng(2)
     hits = 0
-    for _ in range(60):
+    for _ in range(40):
         answers = laplace_answers(window, generator, spread=0.3)
         evaluation = score(answers, NORMALIZATION, Task.FORECAST, seed=0)
         low, high = evaluation.ratio_intervals["variable_mean"]
         hits += low <= 0.5 <= high
-    assert 50 <= hits <= 60
+    assert 33 <= hits <= 40
 
 
 def test_a_forecast_hides_the_future_and_an_imputation_hides_single_cells() -> None:
@@ -169,9 +170,7 @@ def test_bins_of_the_gap_hold_every_target(known: tuple[Answers, Evaluation]) ->
     answers, evaluation = known
     low, high = answers.quantiles[0], answers.quantiles[18]
     inside = (low <= answers.window.target.values) & (answers.window.target.values <= high)
-    for position, (start, stop) in enumerate(
-        zip(GAP_EDGES_HOURS[:-1], GAP_EDGES_HOURS[1:], strict=True)
-    ):
+    for position, (start, stop) in enumerate(pairwise(GAP_EDGES_HOURS)):
         rows = (answers.gap_hours >= start) & (answers.gap_hours < stop)
         if np.isinf(stop):
             rows |= np.isinf(answers.gap_hours)
@@ -183,7 +182,7 @@ def test_an_error_free_baseline_leaves_no_ratio(known: tuple[Answers, Evaluation
     perfect = replace(answers, points={**answers.points, "carry_forward": answers.expected})
     evaluation = score(perfect, NORMALIZATION, Task.IMPUTATION, seed=0)
     assert np.isnan(evaluation.ratio("carry_forward"))
-    assert evaluation.ratio_intervals["carry_forward"] == (np.inf, np.inf)
+    assert np.isnan(evaluation.ratio_intervals["carry_forward"]).all()
 
 
 def test_a_handful_of_series_is_enough(tmp_path: Path) -> None:
@@ -199,8 +198,7 @@ def test_progress_ends_at_the_number_of_series(judged: Judged) -> None:
     answer(
         judged.predictor,
         some,
-        training_window=window,
-        task=Task.FORECAST,
+        least_squares=LeastSquares({}, is_forecast=True),
         seed=0,
         on_progress=lambda done, total: reported.append((done, total)),
     )

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from training.evaluation import MODEL, Evaluation
+from training.evaluation import Evaluation
 from training.report.labels import BASELINE_NAMES, TASK_NAMES, enumeration, percent
 from training.report.scores import VariableScore
 

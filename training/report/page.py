@@ -82,7 +82,8 @@ def _coverage_sentence(scores: Sequence[VariableScore]) -> str:
     worst = max(frequent, key=lambda score: abs(score.coverage["90%"] - 0.9))
     return (
         f"over all targets it holds {percent(coverage['90%'], 1)}, and the 50 % interval "
-        f"{percent(coverage['50%'], 1)}. Of the variables with at least {FEW_TARGETS} targets, the farthest from 90 % is "
+        f"{percent(coverage['50%'], 1)}. Of the variables with at least {FEW_TARGETS} targets, the "
+        "farthest from 90 % is "
         f"{escape(worst.variable.name)} with {percent(worst.coverage['90%'], 1)} of "
         f"{worst.num_targets:,} targets."
     )

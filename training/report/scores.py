@@ -75,7 +75,7 @@ def variable_scores(evaluation: Evaluation, catalogue: Catalogue) -> tuple[Varia
             crps=float(evaluation.crps[channel]),
             coverage=_pick(evaluation.coverage, channel),
         )
-        for channel in np.flatnonzero(evaluation.counts)
+        for channel in map(int, np.flatnonzero(evaluation.counts))
     ]
     return tuple(sorted(scored, key=lambda score: (score.ratio, score.variable.name)))
 

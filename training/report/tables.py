@@ -72,8 +72,8 @@ def variable_table(scores: Sequence[VariableScore], widths: Mapping[str, float])
         "Model / best",
         "RMSE",
         "CRPS",
-        "In 50 %",
-        "In 90 %",
+        "In 50&nbsp;%",
+        "In 90&nbsp;%",
         "Error, own unit",
         "90 % width, own unit",
         "Unit",
@@ -127,7 +127,7 @@ def gap_table(gaps: Sequence[GapScore]) -> str:
         for gap in gaps
     ]
     return table(
-        ["Nearest measurement", "Targets", "In 50 %", "In 90 %"],
+        ["Nearest measurement", "Targets", "In 50&nbsp;%", "In 90&nbsp;%"],
         rows,
         caption="Coverage by the time to the nearest measurement of the same variable.",
     )

@@ -17,8 +17,15 @@ def normalization(
     *, loc: float = 0.0, scale: float = 1.0, log_offset: float = np.nan, bound: float = 1e9
 ) -> Normalization:
     low = -log_offset if np.isfinite(log_offset) else -bound
-    columns = (loc, scale, log_offset, low, bound)
-    return Normalization(*(np.array([one]) for one in columns), np.zeros(0), np.ones(0))
+    return Normalization(
+        loc=np.array([loc]),
+        scale=np.array([scale]),
+        log_offset=np.array([log_offset]),
+        low=np.array([low]),
+        high=np.array([bound]),
+        static_loc=np.zeros(0),
+        static_scale=np.ones(0),
+    )
 
 
 PLAIN = normalization()
