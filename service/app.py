@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 
 import service.catalogue.endpoints
 import service.inference.endpoints
+import service.operations.documentation
 import service.operations.health
 from model.runtime.predictor import Predictor
 from service.errors import add_error_handlers
@@ -53,6 +54,7 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAP
         version=API_VERSION,
         description=_DESCRIPTION,
         lifespan=_lifespan(settings, predictor),
+        docs_url=None,
         redoc_url=None,
         # A server inside a hospital reports to nobody, and request bodies stay out of spans.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
@@ -62,6 +64,7 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAP
     app.include_router(service.inference.endpoints.router)
     app.include_router(service.catalogue.endpoints.router)
     app.include_router(service.operations.health.router)
+    app.include_router(service.operations.documentation.router)
 
     @app.get("/", include_in_schema=False)
     async def home() -> RedirectResponse:

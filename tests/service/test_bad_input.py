@@ -292,13 +292,15 @@ def test_another_media_type_is_refused(client: httpx.Client) -> None:
         (body(good("impute") | asked([1.0] * 2000, ["HR", "MAP"]), num_samples=200),
          "too_many_samples"),
         (body(*[good("impute") | asked([1.0] * 2000, ["HR", "MAP"])] * 64), "too_many_queries"),
+        (body(*[good("uncertainty") | event(within_hours=30)] * 50), "too_many_samples"),
     ],
-    ids=["series", "samples", "sample values", "queries"],
+    ids=["series", "samples", "sample values", "queries", "events"],
 )  # fmt: skip
 def test_a_request_beyond_a_limit_is_refused(
     client: httpx.Client, content: Json, code: str
 ) -> None:
-    assert_is_problem(client.post("/v1/impute", json=content), 413, code)
+    path = "uncertainty" if "events" in content["series"][0] else "impute"
+    assert_is_problem(client.post(f"/v1/{path}", json=content), 413, code)
 
 
 def test_a_million_observations_are_refused(client: httpx.Client) -> None:

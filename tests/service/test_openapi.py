@@ -77,6 +77,17 @@ def test_the_catalogue_fits_its_schema(
     assert_fits(client.get(path).json(), name, document)
 
 
+def test_the_documentation_page_needs_nothing_from_elsewhere(
+    client: httpx.Client, document: Json
+) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    for word in ("src=", "<script", "<link", "https://"):
+        assert word not in page.text
+    for path in document["paths"]:
+        assert path in page.text
+
+
 def test_answers_and_problems_fit_their_schemas(client: httpx.Client, document: Json) -> None:
     good = series(query=FUTURE, events=[{"variable": "MAP", "below": 65, "within_hours": 6}])
     bad = series(query={"times": []})
