@@ -10,6 +10,10 @@ PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 DEV_STAMP := $(VENV)/.installed-dev
 DEMO_STAMP := $(VENV)/.installed-demo
 
+# What `make demo` writes (started afresh each time) and where it serves.
+DEMO ?= demo
+PORT ?= 8000
+
 # Options for pytest, for instance: make test PYTEST_ARGS='tests/model -x'
 PYTEST_ARGS ?=
 
@@ -35,11 +39,12 @@ $(DEMO_STAMP): pyproject.toml requirements.lock
 	$(PIP_INSTALL) --constraint requirements.lock --editable '.[training]'
 	touch $(DEMO_STAMP)
 
-demo: install-demo  ## simulate, train, serve on 127.0.0.1:8000, ask once (starts demo/ afresh; EXIT=1 stops after the answer)
-	rm -rf demo
-	$(PYTHON) -m training simulate --subjects 400 --out demo/cohort
-	$(PYTHON) -m training fit demo/cohort --out demo/artifact --preset quick
-	$(PYTHON) -m service demo --artifact demo/artifact --request demo/cohort/example_request.json $(if $(EXIT),--exit)
+demo: install-demo  ## simulate, train, serve on 127.0.0.1:8000, ask once (EXIT=1 stops after the answer)
+	rm -rf $(DEMO)
+	$(PYTHON) -m training simulate --subjects 400 --out $(DEMO)/cohort
+	$(PYTHON) -m training fit $(DEMO)/cohort --out $(DEMO)/artifact --preset quick
+	$(PYTHON) -m service demo --artifact $(DEMO)/artifact --request $(DEMO)/cohort/example_request.json \
+		--port $(PORT) $(if $(EXIT),--exit)
 
 test: check  ## everything that CI runs: `make check`, then the tests (PYTEST_ARGS=...)
 	$(PYTHON) -m pytest $(PYTEST_ARGS)

@@ -97,6 +97,35 @@ def test_a_common_shift_of_times_changes_nothing(network: LatentODE) -> None:
     assert torch.equal(_loc(network, COHORT, query), _loc(network, shifted, moved))
 
 
+def test_the_scale_never_shrinks_as_the_record_recedes(network: LatentODE) -> None:
+    horizon = 60 + np.array([0.0, 0.1, 0.5, 1.0, 3.0, 8.0, 24.0])
+    channels = tuple(range(len(CATALOGUE)))
+    query = _query(len(COHORT), horizon, channels)
+    scale = _answer(network, COHORT, query).decoded.scale
+    by_time = scale.view(3, len(COHORT), len(horizon), len(channels))
+    assert bool((by_time.diff(dim=2) >= 0).all())
+    assert float((by_time[:, :, -1] / by_time[:, :, 0]).mean()) > 1.05
+
+
+def test_the_scale_is_largest_inside_a_gap(network: LatentODE) -> None:
+    """One variable only, measured at the ends of a gap: the scale rises and then falls."""
+    channel = 14
+    cohort = Cohort(
+        ("gap",),
+        np.array([0, 2]),
+        np.array([0.0, 10.0]),
+        np.full(2, channel),
+        np.array([80.0, 95.0]),
+        np.full((1, len(CATALOGUE.statics)), np.nan),
+    )
+    query = _query(1, np.linspace(0.01, 9.99, 41), (channel,))
+    scale = _answer(network, cohort, query).decoded.scale[0]
+    middle = len(scale) // 2
+    assert bool((scale[: middle + 1].diff() >= 0).all())
+    assert bool((scale[middle:].diff() <= 0).all())
+    assert float(scale[middle]) > 1.02 * float(scale[0])
+
+
 def test_the_latent_state_follows_the_query_time(network: LatentODE) -> None:
     batch = build_batch(COHORT, _query(len(COHORT)), NORMALIZATION).map(torch.from_numpy)
     z0 = torch.zeros(1, len(COHORT), CONFIG.latent_dim)

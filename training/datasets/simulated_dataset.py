@@ -20,8 +20,8 @@ from training.splits import split_subjects
 EXAMPLE_FILE = "example_request.json"
 _COMPANIONS = frozenset({"truth", EXAMPLE_FILE})
 _CONTEXT_END_HOURS = 24.0
-_QUERY_HOURS = (25.0, 26.0, 28.0, 30.0, 36.0, 42.0, 47.0)
-_QUERY_VARIABLES = ("HR", "Temp", "GCS")
+_QUERY_HOURS = (24.0, 27.0, 30.0, 36.0, 42.0, 47.0)
+_QUERY_VARIABLES = ("HR", "Temp")
 
 
 def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:

@@ -1,0 +1,137 @@
+"""The README's commands, run as they stand there, on less data."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.end_to_end.commands import free_port, succeed
+
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+START_SECONDS = 240.0
+
+# `docker` has no engine here; tests/test_container.py builds the same Dockerfile and runs its image.
+NOT_RUN = ("docker ",)
+
+
+def _section(title: str) -> list[str]:
+    text = README.split(f"## {title}\n")[1].split("\n## ")[0]
+    return [
+        line
+        for block in re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+        for line in block.splitlines()
+    ]
+
+
+def test_every_command_of_the_readme_is_run_by_a_test() -> None:
+    sections = ("Two commands", "Your own records", "How good it is")
+    run = [command for title in sections for command in _section(title)]
+    assert [c for c in COMMANDS if c not in run and not c.startswith(NOT_RUN)] == []
+    assert len(run) == 11
+
+
+def _wait_until_ready(address: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/health/ready"):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            continue
+    pytest.fail(f"no server at {address}")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """`make demo`, still serving: the folder that it wrote into, and its port."""
+    if not (REPOSITORY / ".venv" / "bin" / "python").exists():
+        pytest.skip("no .venv; `make test` makes it")
+    command, _ = _section("Two commands")
+    folder, port = tmp_path_factory.mktemp("readme"), free_port()
+    with subprocess.Popen(
+        [*shlex.split(command), f"DEMO={folder / 'demo'}", f"PORT={port}"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            _wait_until_ready(f"http://127.0.0.1:{port}", process)
+            yield folder, port
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.communicate(timeout=30)
+
+
+def _shape(answer: Any) -> Any:
+    """Return the structure of an answer: numbers and identities become the names of their types."""
+    if isinstance(answer, dict):
+        return {key: _shape(value) for key, value in answer.items()}
+    if isinstance(answer, list):
+        return [_shape(value) for value in answer]
+    return type(answer).__name__
+
+
+def test_the_curl_command_gets_an_answer_like_the_one_shown(demo: tuple[Path, int]) -> None:
+    folder, port = demo
+    if shutil.which("curl") is None:
+        pytest.skip("no curl")
+    _, curl = _section("Two commands")
+    words = shlex.split(curl.replace(":8000/", f":{port}/"))
+    answer = json.loads(subprocess.run(words, cwd=folder, capture_output=True, check=True).stdout)
+    shown = json.loads(re.findall(r"```json\n(.*?)```", README, flags=re.DOTALL)[0])
+    assert _shape(answer) == _shape(shown)
+
+
+def _write_table(path: Path, cohort: Path) -> None:
+    """Write a long table such as a user has, from a simulated cohort."""
+    table = pd.read_parquet(cohort / "data" / "0.parquet")
+    columns = {"code": "variable", "numeric_value": "value"}
+    table.rename(columns=columns).to_csv(path, index=False)
+
+
+def _less_work(command: str) -> list[str]:
+    words = shlex.split(command)
+    is_fit = words[:4] == ["python", "-m", "training", "fit"]
+    return words[2:] + (["--preset", "quick", "--set", "epochs=1"] if is_fit else [])
+
+
+def test_the_commands_for_your_own_records_work(tmp_path: Path) -> None:
+    succeed("training", "simulate", "--subjects", "80", "--out", "cohort", cwd=tmp_path)
+    _write_table(tmp_path / "measurements.csv", tmp_path / "cohort")
+    *prepare, serve = _section("Your own records")
+    for command in prepare:
+        succeed(*_less_work(command), cwd=tmp_path)
+    port = free_port()
+    words = [sys.executable, *shlex.split(serve)[1:], "--port", str(port)]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        _wait_until_ready(f"http://127.0.0.1:{port}", process)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_the_commands_behind_the_figures_work(data_root: Path, tmp_path: Path) -> None:
+    source = data_root / "physionet2012" / "raw-sample" / "set-a"
+    if not source.is_dir():
+        pytest.skip(f"no raw PhysioNet 2012 files at {source}")
+    for name in ("set-a", "set-b"):
+        shutil.copytree(source, tmp_path / name)
+    for command in _section("How good it is"):
+        succeed(*_less_work(command), cwd=tmp_path)
+    assert (tmp_path / "reports" / "imputation" / "report.html").is_file()
