@@ -6,6 +6,7 @@ after it is turned into canonical units, so that logarithms and bounds are accou
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -91,13 +92,21 @@ class LaplaceMixture:
     ]:
         """Return mean, latent variance and observation variance in canonical units."""
         # Either half of a Laplace distribution is exponential: Gauss-Laguerre knows its moments exactly.
-        nodes, weights = np.polynomial.laguerre.laggauss(_NUM_NODES)
+        nodes, weights = _laguerre_rule(_NUM_NODES)
         at = np.concatenate([-nodes, nodes])[:, None, None]
         weights = np.concatenate([weights, weights])[:, None, None] / 2
         values = normalization.invert(self.loc + self.scale * at, self.channels[None, None])
         means = (weights * values).sum(axis=0)
         variances = (weights * (values - means) ** 2).sum(axis=0)
         return means.mean(axis=0), means.var(axis=0), variances.mean(axis=0)
+
+
+@cache
+def _laguerre_rule(
+    num_nodes: int,
+) -> tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]]:
+    """Return nodes and weights; finding them takes longer than using them."""
+    return np.polynomial.laguerre.laggauss(num_nodes)
 
 
 def _lower_tail(
