@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from service.inference.answers import Status
+from tests.service.answers import assert_same
 from tests.service.requests import FUTURE, Json, body, columns, other_series, rows, series
 
 
@@ -213,7 +214,7 @@ def test_the_same_subject_twice_is_answered_twice_with_a_warning(client: httpx.C
     first, second = answer["series"]
     assert first["warnings"] == []
     assert [one["code"] for one in second["warnings"]] == ["duplicate_subject_id"]
-    assert first["variables"] == second["variables"]
+    assert_same(first, second)
 
 
 def test_the_default_subject_is_the_position(client: httpx.Client) -> None:

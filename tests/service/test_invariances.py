@@ -6,10 +6,10 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.service.answers import assert_same
 from tests.service.requests import FUTURE, Json, body, other_series, rows, series
 
 # In standard deviations of the answer: float32 in another order of summation, and nothing else.
-TOLERANCE = 1e-5
 
 
 def answered(
@@ -19,19 +19,6 @@ def answered(
     assert response.status_code == 200, response.text
     answer: Json = response.json()
     return answer
-
-
-def assert_same(one: Json, other: Json, *, names: tuple[str, ...] = ("HR", "MAP")) -> None:
-    """Compare two series' answers in units of the standard deviation."""
-    for name in names:
-        left, right = one["variables"][name], other["variables"][name]
-        deviation = np.array(left["standard_deviation"])
-        pairs = [(left[key], right[key]) for key in ("mean", "standard_deviation")]
-        pairs += [
-            (left["quantiles"][level], right["quantiles"][level]) for level in left["quantiles"]
-        ]
-        for first, second in pairs:
-            assert np.max(np.abs(np.subtract(first, second)) / deviation) < TOLERANCE
 
 
 @pytest.mark.parametrize("place", [0, 31, 63])
