@@ -99,7 +99,7 @@ def fit(
     best = min(history, key=lambda record: record.validation_error)
     print(
         f"wrote {out}: best epoch {best.epoch + 1} of {len(history)}, tuning errors "
-        f"forecast {best.forecast_error:.4f}, imputation {best.imputation_error:.4f} (standardized)"
+        f"{best.errors_text} (standardized)"
     )
 
 

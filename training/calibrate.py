@@ -5,6 +5,8 @@ import torch
 from jaxtyping import Float
 
 from model.calibration import Calibration
+from model.data.normalization import Normalization
+from model.data.windows import Window
 from model.latent_ode import LatentODE
 from training.validation import Validation
 
@@ -17,25 +19,24 @@ _BOUNDS_HOURS = (0.5, 48.0)
 
 def calibrate(network: LatentODE, validation: Validation, device: torch.device) -> Calibration:
     """Collect encoder divergences and the correlation time of forecast errors."""
-    forecast = validation.answer(network, validation.forecast, device)
-    imputation = validation.answer(network, validation.imputation, device)
-    divergences = np.concatenate([forecast.divergences, imputation.divergences])
+    answers = [validation.answer(network, window, device) for window in validation.windows]
+    divergences = np.concatenate([answer.divergences for answer in answers])
     levels = np.linspace(0, 1, min(_NUM_DIVERGENCES, len(divergences)))
     return Calibration(
         encoder_divergences=np.quantile(divergences, levels),
-        error_hours=_error_hours(forecast.loc, forecast.scale, validation),
+        error_hours=_error_hours(answers[0].loc, validation.windows[0], validation.normalization),
     )
 
 
 def _error_hours(
-    loc: Float[np.ndarray, " query"], scale: Float[np.ndarray, " query"], validation: Validation
+    loc: Float[np.ndarray, " query"], window: Window, normalization: Normalization
 ) -> Float[np.ndarray, " channel"]:
-    """Fit exp(-lag / tau) to the signs of consecutive forecast errors of one series and variable.
+    """Fit exp(-lag / tau) to the signs of consecutive errors of one series and variable.
 
     Signs are robust to heavy tails; for Gaussian errors E[sign sign] = (2 / pi)
     arcsin(correlation).
     """
-    target, normalization = validation.forecast.target, validation.normalization
+    target = window.target
     errors = np.sign(normalization.apply(target.values, target.channels) - loc)
     order = np.lexsort((target.times_hours, target.channels, target.series_indices))
     series, channels = target.series_indices[order], target.channels[order]

@@ -132,8 +132,8 @@ def _errors(history: Sequence[EpochRecord], evaluations: Sequence[Evaluation]) -
         lines += [
             "Mean over variables of the mean absolute error, in standard deviations of the variable.",
             "",
-            f"On the tuning subjects, epoch {best.epoch + 1}: forecast {best.forecast_error:.4f}, "
-            f"imputation {best.imputation_error:.4f}. Training stopped by these errors, so they are "
+            f"On the tuning subjects, epoch {best.epoch + 1}: {best.errors_text}. "
+            "Training stopped by these errors, so they are "
             "slightly better than what new patients will see.",
         ]
     else:

@@ -24,14 +24,24 @@ class EpochRecord:
     loss: float
     reconstruction_log_likelihood: float
     kl_divergence: float
-    forecast_error: float
-    imputation_error: float
+    forecast_error: float | None
+    imputation_error: float | None
     seconds: float
 
     @property
     def validation_error(self) -> float:
-        """What early stopping watches: the mean of both tasks' errors."""
-        return (self.forecast_error + self.imputation_error) / 2
+        """What early stopping watches: the mean over the tasks that the tuning subjects allow."""
+        errors = (self.forecast_error, self.imputation_error)
+        known = [error for error in errors if error is not None]
+        return sum(known) / len(known)
+
+    @property
+    def errors_text(self) -> str:
+        """The errors for people; a task that the tuning subjects do not allow is left out."""
+        errors = {"forecast": self.forecast_error, "imputation": self.imputation_error}
+        return ", ".join(
+            f"{task} {error:.4f}" for task, error in errors.items() if error is not None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,8 +71,7 @@ class FitConsole:
         left = self._left(record.epoch - first + 1, self._num_epochs - record.epoch - 1)
         self._console.print(
             f"epoch {record.epoch + 1:3d}/{self._num_epochs}  loss {record.loss:.4f}  "
-            f"kl {record.kl_divergence:.2f}  forecast {record.forecast_error:.4f}  "
-            f"imputation {record.imputation_error:.4f}{' *' if is_best else '  '} "
+            f"kl {record.kl_divergence:.2f}  {record.errors_text}{' *' if is_best else '  '} "
             f"{record.seconds:5.1f} s  {left}",
             highlight=False,
             soft_wrap=True,

@@ -88,6 +88,8 @@ def fit(
     validation = Validation.of(
         prepared.tuning, CATALOGUE, prepared.normalization, config.horizon_hours
     )
+    if not validation.windows:
+        raise FitError(f"{data_dir} leaves nothing to score on its tuning subjects")
     trainer = Trainer(loader, validation, data_sha256=prepared.dataset.sha256, device=device)
     checkpoint_dir = artifact_dir.with_name(artifact_dir.name + ".training")
     best = trainer.run(checkpoint_dir, resume=resume, progress=progress)
@@ -130,6 +132,8 @@ def _least_squares(prepared: Prepared) -> dict[str, Any]:
     rules = {}
     for task in Task:
         window = make_window(prepared.train, CATALOGUE, task, seed=0)
+        if len(window.context) == 0:
+            continue
         is_forecast = task is Task.FORECAST
         rule = LeastSquares.of(window, prepared.normalization, is_forecast=is_forecast)
         rules[task.value] = rule.to_json()

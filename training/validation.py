@@ -22,10 +22,10 @@ _SEED = 20_12
 
 @dataclass(frozen=True)
 class ValidationErrors:
-    """Mean over variables of the mean absolute error, in standardized units."""
+    """Mean over variables of the mean absolute error, standardized; None without any target."""
 
-    forecast: float
-    imputation: float
+    forecast: float | None
+    imputation: float | None
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ class Validation:
             forecast.split(cohort, catalogue), imputation.split(cohort, catalogue), normalization
         )
 
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The windows with something to score."""
+        return tuple(one for one in (self.forecast, self.imputation) if len(one.context) > 0)
+
     def errors(self, network: LatentODE, device: torch.device) -> ValidationErrors:
         """Score a network on both tasks."""
         return ValidationErrors(
@@ -92,9 +97,9 @@ class Validation:
         joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return NetworkAnswers(*joined)
 
-    def _error(self, network: LatentODE, window: Window, device: torch.device) -> float:
+    def _error(self, network: LatentODE, window: Window, device: torch.device) -> float | None:
         if len(window.context) == 0:
-            return float("nan")
+            return None
         target = window.target
         expected = self.normalization.apply(target.values, target.channels)
         answers = self.answer(network, window, device)

@@ -153,6 +153,8 @@ def test_a_course_that_can_be_known_is_learnt(tmp_path: Path) -> None:
     recorder = _Recorder()
     trainer.run(tmp_path / "run", resume=False, progress=recorder)
     first, last = recorder.records[0], recorder.records[-1]
+    assert first.imputation_error is not None
+    assert last.imputation_error is not None
     assert last.imputation_error < 0.7 * first.imputation_error
     assert last.loss < first.loss
 
@@ -165,3 +167,14 @@ def test_the_loader_makes_an_epoch_of_every_series_once() -> None:
     assert all(np.array_equal(a.targets, b.targets) for a, b in zip(first, again, strict=True))
     other = list(loader.epoch(4))
     assert not np.array_equal(first[0].targets, other[0].targets)
+
+
+def test_stays_with_a_single_time_can_be_tuned_on_imputation_alone(tmp_path: Path) -> None:
+    at_one_time = replace(COHORT, times_hours=np.zeros_like(COHORT.times_hours))
+    order = np.lexsort((at_one_time.channels, at_one_time.series_indices))
+    cohort = replace(at_one_time, channels=COHORT.channels[order], values=COHORT.values[order])
+    recorder = _Recorder()
+    _trainer(replace(CONFIG, epochs=2), cohort).run(tmp_path, resume=False, progress=recorder)
+    assert recorder.records[-1].forecast_error is None
+    assert "imputation" in recorder.records[-1].errors_text
+    assert "forecast" not in recorder.records[-1].errors_text
