@@ -16,7 +16,7 @@ from model.data.batch import Batch
 from model.decoder import DecodedQueries, Decoder
 from model.dynamics import Dynamics
 from model.encoder import Encoder
-from model.ode import RK4, integrate, step_mesh
+from model.ode import RK4, solve_fixed_grid
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,15 @@ class LatentODE(nn.Module):
         step = self.config.step_hours
         latest = float(batch.point_times.max()) if len(batch.point_times) else 0.0
         start = z0.new_zeros(num_samples * num_series)
-        num_steps = max(1, -int(-latest // step))
-        mesh = step_mesh(start, step, num_steps)
-        trajectory = integrate(self.dynamics, z0.reshape(-1, latent_dim), mesh, RK4)
+        trajectory = solve_fixed_grid(
+            self.dynamics,
+            z0.reshape(-1, latent_dim),
+            t0=start,
+            dt=torch.full_like(start, step),
+            num_steps=max(1, -int(-latest // step)),
+            tableau=RK4,
+        )
         first = torch.arange(num_samples, device=z0.device).unsqueeze(1) * num_series
         samples = (first + batch.point_series).flatten()
-        times = batch.point_times.repeat(num_samples)
-        states = trajectory.evaluate_at(times, samples, mesh.locate_uniform(times, samples))
+        states = trajectory.evaluate(batch.point_times.repeat(num_samples), samples)
         return states.view(num_samples, -1, latent_dim)
