@@ -14,11 +14,14 @@ DEMO_STAMP := $(VENV)/.installed-demo
 DEMO ?= demo
 PORT ?= 8000
 
+# Options for the solver's benchmark.
+BENCH_ARGS ?=
+
 # Options for pytest, for instance: make test PYTEST_ARGS='tests/model -x'
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-demo demo test check bench container fix wheels lock clean
+.PHONY: help install install-demo demo test check bench bench-ode container fix wheels lock clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -59,6 +62,10 @@ check: install  ## format, lint, types, import contracts, spelling, Dockerfile
 
 bench: install  ## the benchmarks, beside their peers
 	$(PYTHON) -m pytest -m benchmark $(PYTEST_ARGS)
+
+bench-ode: install  ## the solver beside torchdiffeq, torchode, diffrax and scipy (BENCH_ARGS=--quick)
+	$(PYTHON) -m model.ode.kernel || true
+	$(PYTHON) -m tests.benchmarks.ode $(BENCH_ARGS)
 
 container: install  ## build the image and ask a server in it (needs root, buildah, mmdebstrap)
 	$(PYTHON) -m pytest -m container tests/test_container.py $(PYTEST_ARGS)

@@ -8,10 +8,10 @@ whole stay.
 import math
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from model.config import LatentODEConfig
+from model.ode import MLPField
 
 _FASTEST_HOURS = 2.0
 _SLOWEST_HOURS = 96.0
@@ -19,7 +19,7 @@ _DAY_HOURS = 24.0
 
 
 class Dynamics(nn.Module):
-    """The vector field of the latent state; time is hours since the first observation."""
+    """Weights of the latent state's vector field; time is hours since the first observation."""
 
     def __init__(self, config: LatentODEConfig) -> None:
         super().__init__()
@@ -35,9 +35,7 @@ class Dynamics(nn.Module):
             -torch.linspace(math.log(_FASTEST_HOURS), math.log(_SLOWEST_HOURS), config.latent_dim)
         )
 
-    def forward(
-        self, t: Float[Tensor, " sample"], y: Float[Tensor, "sample latent"]
-    ) -> Float[Tensor, "sample latent"]:
-        """Return dz/dt per hour."""
-        clock = (t / _DAY_HOURS).unsqueeze(-1)
-        return self.log_rate.exp() * (self.network(torch.cat([y, clock], dim=-1)) - y)
+    def field(self) -> MLPField:
+        """Return dz/dt per hour as a vector field that knows its form: z [sample latent]."""
+        rate = self.log_rate.exp()
+        return MLPField(self.network, time_scale=1 / _DAY_HOURS, gain=rate, decay=rate)

@@ -7,7 +7,7 @@ once on the series' own grid and read at its own query times.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.distributions import Normal
 
@@ -16,7 +16,7 @@ from model.data.batch import Batch
 from model.decoder import DecodedQueries, Decoder
 from model.dynamics import Dynamics
 from model.encoder import Encoder
-from model.ode import RK4, solve_fixed_grid
+from model.ode import RK4, InitialValueProblem, Options, solve
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,34 @@ class LatentODE(nn.Module):
         self, z0: Float[Tensor, "sample series latent"], batch: Batch[Tensor]
     ) -> Float[Tensor, "sample point latent"]:
         """Integrate from z0 and read the state at every point of the batch."""
-        num_samples, num_series, latent_dim = z0.shape
-        step = self.config.step_hours
-        latest = float(batch.point_times.max()) if len(batch.point_times) else 0.0
-        start = z0.new_zeros(num_samples * num_series)
-        trajectory = solve_fixed_grid(
-            self.dynamics,
-            z0.reshape(-1, latent_dim),
-            t0=start,
-            dt=torch.full_like(start, step),
-            num_steps=max(1, -int(-latest // step)),
-            tableau=RK4,
+        num_samples, _, latent_dim = z0.shape
+        times, place = _by_series(batch)
+        starts = z0.reshape(-1, latent_dim)
+        problem = InitialValueProblem(
+            self.dynamics.field(),
+            starts,
+            starts.new_zeros(len(starts)),
+            times.repeat(num_samples, 1),
         )
-        first = torch.arange(num_samples, device=z0.device).unsqueeze(1) * num_series
-        samples = (first + batch.point_series).flatten()
-        states = trajectory.evaluate(batch.point_times.repeat(num_samples), samples)
-        return states.view(num_samples, -1, latent_dim)
+        options = Options(step_size=self.config.step_hours)
+        states = solve(problem, method=RK4.name, options=options).ys
+        found: Tensor = states.view(num_samples, -1, latent_dim)[:, place]
+        return found
+
+
+def _by_series(
+    batch: Batch[Tensor],
+) -> tuple[Float[Tensor, "series query"], Int64[Tensor, " point"]]:
+    """Return the times of the points, a row for each series, and where each point is among them.
+
+    Rows are filled up with time zero, and a time before zero is zero: z0 is the state there.
+    """
+    num_series = len(batch.row_counts)
+    counts = torch.bincount(batch.point_series, minlength=num_series)
+    first = counts.cumsum(0) - counts
+    longest = int(counts.max()) if len(batch.point_times) else 0
+    index = torch.arange(len(batch.point_times), device=first.device)
+    place = batch.point_series * longest + index - first[batch.point_series]
+    times = batch.point_times.new_zeros(num_series * longest)
+    times[place] = batch.point_times.clamp(min=0.0)
+    return times.view(num_series, longest), place

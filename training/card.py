@@ -10,6 +10,7 @@ from model.data.variables import Catalogue, Kind
 from training.checkpoint import EpochRecord
 from training.config import TrainingConfig
 from training.evaluation import LEAST_SQUARES, MODEL, Evaluation
+from training.solver_certificate import SolverCertificate
 
 # With fewer training values than this a variable's own errors and intervals rest on little.
 _SPARSE_VALUES = 1000
@@ -53,6 +54,7 @@ def model_card(
     num_tuning: int,
     history: Sequence[EpochRecord],
     catalogue: Catalogue,
+    certificate: SolverCertificate | None = None,
     num_values: Int[np.ndarray, " channel"] | None = None,
     hashes: Mapping[str, str] | None = None,
     evaluations: Sequence[Evaluation] = (),
@@ -63,6 +65,8 @@ def model_card(
     ----------
     num_train, num_tuning
         Series (windows of subjects) that the weights and the stopping time were fitted on.
+    certificate
+        What the fixed grid of the ODE solver costs in accuracy.
     num_values
         Training values of each channel; names the sparse variables.
     hashes
@@ -75,6 +79,7 @@ def model_card(
         _purpose(catalogue),
         _USE.format(horizon=config.horizon_hours),
         _training(config, dataset_name, num_train, num_tuning, history),
+        *([] if certificate is None else [f"## Solver\n\n{_solver(certificate)}"]),
         _errors(history, evaluations),
         _LIMITATIONS.format(
             states=_of_kind(catalogue, Kind.STATE, "read as input and never estimated"),
@@ -123,6 +128,11 @@ def _training(
             f"- Ran {len(history)} of at most {config.epochs} epochs in {minutes:.1f} minutes.",
         ]
     )
+
+
+def _solver(certificate: SolverCertificate) -> str:
+    verdict = "" if certificate.holds else " This is more than the hundredth that is aimed at."
+    return f"The ODE is solved by {certificate.text}.{verdict}"
 
 
 def _errors(history: Sequence[EpochRecord], evaluations: Sequence[Evaluation]) -> str:

@@ -26,6 +26,7 @@ from training.datasets.meds import Dataset, read_cohort
 from training.evaluation import Task, make_window
 from training.loader import Loader
 from training.loop import Progress, Trainer, history_json
+from training.solver_certificate import certify
 from training.splits import Split, split_subjects
 from training.validation import Validation
 
@@ -94,16 +95,18 @@ def fit(
     checkpoint_dir = artifact_dir.with_name(artifact_dir.name + ".training")
     best = trainer.run(checkpoint_dir, resume=resume, progress=progress)
     trainer.average.load_state_dict(best)
+    network, certificate = certify(trainer.average, validation, device)
     write_artifact(
         artifact_dir,
-        config=trainer.average.config,
+        config=network.config,
         weights={key: value.cpu().numpy() for key, value in best.items()},
         catalogue=CATALOGUE,
         normalization=prepared.normalization,
-        calibration=calibrate(trainer.average, validation, device),
+        calibration=calibrate(network, validation, device),
         metrics={
             "training": history_json(trainer.history),
             "config": config.to_json(),
+            "solver": certificate.to_json(),
             "least_squares": _least_squares(prepared),
         },
         card=model_card(
@@ -114,6 +117,7 @@ def fit(
             num_train=len(prepared.train),
             num_tuning=len(prepared.tuning),
             history=trainer.history,
+            certificate=certificate,
             catalogue=CATALOGUE,
             num_values=np.bincount(prepared.train.channels, minlength=len(CATALOGUE)),
             hashes={

@@ -23,6 +23,7 @@ from training.report.examples import NUM_EXAMPLES, choose_series, draw_examples
 from training.report.headline import headline, losses
 from training.report.labels import BASELINE_NAMES, enumeration, significant
 from training.report.scores import variable_scores
+from training.solver_certificate import SolverCertificate
 
 VOID = {"meta", "wbr", "br", "link", "img"}
 
@@ -400,6 +401,7 @@ def test_the_card_says_what_the_model_is_not_for(judged: Judged) -> None:
         num_tuning=150,
         history=history,
         catalogue=CATALOGUE,
+        certificate=SolverCertificate("rk4", 1.5, 0.004, 0.0002, 8120),
         num_values=counts,
         hashes={"data sha256": "ab" * 32},
         evaluations=[judged.evaluation],
@@ -407,6 +409,7 @@ def test_the_card_says_what_the_model_is_not_for(judged: Judged) -> None:
     for text in (
         *("# icu 3", "Not a medical device", "some wards; 1,234 series", "Preset: quick"),
         *("epoch 2: forecast 0.4000", "Cholesterol (12)", "MechVent", "Urine", "ab" * 32),
+        *("rk4 with steps of 1.5 h", "8,120 targets", "at most 0.004"),
         *("calibrated", f"{judged.evaluation.mean_error(MODEL):.4f}", "3.0 minutes"),
     ):
         assert text in card

@@ -1,0 +1,1 @@
+"""Adams-Bashforth-Moulton methods of variable order and variable step."""
