@@ -67,10 +67,11 @@ class AdamsDenseOutput:
         here = knots * num_samples + samples
         past = len(self.times) - len(self.states)
         now = here + past * num_samples
-        after = (now + num_samples).clamp(max=self.times.numel() - 1)
+        # Rows that count for nothing must be the sample's own: a weight of zero times NaN is NaN.
+        after = torch.where(now + num_samples < self.times.numel(), now + num_samples, now)
         depth = history_depth(order)
         back = torch.arange(depth, device=knots.device).unsqueeze(1)
-        window = (now - num_samples * back).clamp(min=0)
+        window = torch.maximum(now - num_samples * back, samples)
         clock = self.times.flatten()
         start = clock[now]
         size = torch.where(still, 1, clock[after] - start)
@@ -87,8 +88,8 @@ class AdamsDenseOutput:
         blend = (theta * theta * (3 - 2 * theta)).to(slopes.dtype).unsqueeze(-1)
         answer = self.states.flatten(0, 1).index_select(0, here)
         if len(self.defects):
-            last = len(self.defects) * num_samples - 1
-            defects = self.defects.flatten(0, 1).index_select(0, here.clamp(max=last))
+            last = (len(self.defects) - 1) * num_samples + samples
+            defects = self.defects.flatten(0, 1).index_select(0, torch.minimum(here, last))
             answer = answer + torch.where(still.unsqueeze(-1), 0, blend) * defects
         rows = torch.cat([after.unsqueeze(0), window])
         for weight, row in zip(weights.to(slopes.dtype).unsqueeze(-1), rows, strict=True):

@@ -16,7 +16,7 @@ from model.ode.adams.walk import walk_adams
 from model.ode.continuous_adjoint import ForwardSolution, attach_adjoint
 from model.ode.differentiation import Adjoint, needs_gradient, require_known_parameters
 from model.ode.mesh import Mesh
-from model.ode.problem import InitialValueProblem, restrict
+from model.ode.problem import InitialValueProblem, Jumps, restrict
 from model.ode.solution import Solution, Status
 from model.ode.step_size import Tolerance
 from model.ode.tableau import DOPRI5
@@ -54,6 +54,7 @@ def solve_adams(
     the start and for each jump (one if `first_step` is given). A jump is an accepted step.
     """
     problem.check_values()
+    precision, problem = problem.t0.dtype, _timed_precisely(problem)
     wanted = needs_gradient(problem, parameters)
     found = AdamsSearch(
         problem, tolerance=tolerance, max_steps=max_steps, first_step=first_step
@@ -76,7 +77,18 @@ def solve_adams(
         )
         ys = attach_adjoint(within, forward, tableau=DOPRI5, parameters=parameters, adjoint=adjoint)
     ys = torch.where(lost.unsqueeze(-1), torch.nan, ys)
-    return Solution(ys, found.status, found.last_times, found.statistics)
+    return Solution(ys, found.status, found.last_times.to(precision), found.statistics)
+
+
+def _timed_precisely(problem: InitialValueProblem) -> InitialValueProblem:
+    """Return the problem with times in double precision: high orders amplify their rounding."""
+    jumps = problem.jumps
+    return replace(
+        problem,
+        t0=problem.t0.double(),
+        query_times=problem.query_times.double(),
+        jumps=None if jumps is None else Jumps(jumps.times.double(), jumps.amounts),
+    )
 
 
 def _read(

@@ -80,6 +80,15 @@ def _oregonator(t: Tensor, y: Tensor) -> Tensor:
     )
 
 
+def _e5(t: Tensor, y: Tensor) -> Tensor:
+    a, b, c, d = y.unbind(-1)
+    first, second, third = 7.89e-10 * a, 1.1e7 * a * c, 1.13e9 * b * c
+    back = 1.13e3 * d
+    return torch.stack(
+        [-first - second, first - third, first - second - third + back, second - back], -1
+    )
+
+
 ROBERTSON = StiffProblem(
     "robertson",
     robertson,
@@ -114,3 +123,11 @@ OREGONATOR = StiffProblem(
     (0.1000814870318523e1, 0.1228178521549917e4, 0.1320554942846706e3),
 )
 PUBLISHED = (ROBERTSON, VAN_DER_POL, HIRES, OREGONATOR)
+# Enright, Hull, Lindberg 1975, problem E5; to 1e6, where scipy's BDF and Radau agree to these digits.
+E5 = StiffProblem(
+    "e5",
+    _e5,
+    (1.76e-3, 0.0, 0.0, 0.0),
+    1e6,
+    (4.936720e-08, 1.861587e-13, 1.860692e-13, 8.941848e-17),
+)

@@ -1,4 +1,4 @@
-"""Laws that hold for every explicit method: whose answer depends on what, and how failure ends."""
+"""Laws that hold for every method: whose answer depends on what, and how failure ends."""
 
 import math
 
@@ -17,8 +17,12 @@ SETTINGS: list[tuple[str, Options]] = [
     ("rk4", Options(step_size=0.13)),
     ("dopri5", Options()),
     ("tsit5", Options()),
+    ("adams", Options()),
+    ("radau", Options()),
 ]
 IDS = [f"{method}-{options.num_steps or options.step_size}" for method, options in SETTINGS]
+# Where rounding is amplified: by high differences, and by a Newton iteration that ends earlier.
+ROUNDING = {"adams": 1e-8, "radau": 1e-8}
 every_method = pytest.mark.parametrize("setting", SETTINGS, ids=IDS)
 quick = settings(max_examples=4, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
@@ -45,6 +49,11 @@ def _solve(problem: InitialValueProblem, setting: tuple[str, Options]) -> Soluti
     return solve(problem, method=setting[0], options=setting[1], rtol=1e-7, atol=1e-7)
 
 
+def _assert_same(found: Tensor, expected: Tensor, setting: tuple[str, Options]) -> None:
+    allowed = ROUNDING.get(setting[0], 1e-12)
+    torch.testing.assert_close(found, expected, rtol=allowed, atol=allowed)
+
+
 def _select(problem: InitialValueProblem, rows: Tensor) -> InitialValueProblem:
     return InitialValueProblem(
         problem.vector_field, problem.y0[rows], problem.t0[rows], problem.query_times[rows]
@@ -61,7 +70,7 @@ def test_a_sample_alone_gets_the_answer_that_it_gets_in_company(
     together = _solve(problem, setting)
     for row in range(len(problem.y0)):
         alone = _solve(_select(problem, torch.tensor([row])), setting)
-        torch.testing.assert_close(alone.ys[0], together.ys[row], rtol=1e-12, atol=1e-12)
+        _assert_same(alone.ys[0], together.ys[row], setting)
         if setting[1].step_size is None:
             assert (
                 alone.statistics.num_accepted_steps == together.statistics.num_accepted_steps[row]
@@ -76,7 +85,7 @@ def test_the_order_of_samples_does_not_matter(
 ) -> None:
     problem, rows = _problem(seed), torch.tensor(order)
     found = _solve(_select(problem, rows), setting).ys
-    torch.testing.assert_close(found, _solve(problem, setting).ys[rows], rtol=1e-12, atol=1e-12)
+    _assert_same(found, _solve(problem, setting).ys[rows], setting)
 
 
 @every_method
@@ -89,7 +98,7 @@ def test_query_times_may_be_unsorted_and_repeated(
     shuffled = torch.tensor([*order, order[0], order[0]])
     other = InitialValueProblem(_pendulum, problem.y0, problem.t0, problem.query_times[:, shuffled])
     found, expected = _solve(other, setting).ys, _solve(problem, setting).ys
-    torch.testing.assert_close(found, expected[:, shuffled], rtol=1e-13, atol=1e-13)
+    _assert_same(found, expected[:, shuffled], setting)
 
 
 @every_method
@@ -98,22 +107,26 @@ def test_query_times_may_be_unsorted_and_repeated(
 def test_adding_a_query_changes_no_other_answer(
     setting: tuple[str, Options], seed: int, fraction: float
 ) -> None:
-    """Between t0 and the end for every method; after the end if the steps do not depend on it."""
+    """Between t0 and the end for every method; after the end if the steps do not depend on it.
+
+    A grid by number of steps spans all queries, and Radau's last step ends at the last of them.
+    """
     problem = _problem(seed)
     start, end = problem.t0, problem.end_times
-    beyond = 1.0 if setting[1].num_steps else 3.0
+    ends_there = bool(setting[1].num_steps) or setting[0] == "radau"
+    beyond = 1.0 if ends_there else 3.0
     more = (start + fraction * beyond * (end - start)).unsqueeze(1)
-    if setting[1].num_steps:
+    if ends_there:
         more = problem.direction.unsqueeze(1) * torch.minimum(
             problem.direction.unsqueeze(1) * more, problem.direction.unsqueeze(1) * end.unsqueeze(1)
         )
     asked = torch.cat([more, problem.query_times], dim=1)
     other = InitialValueProblem(_pendulum, problem.y0, start, asked)
     found = _solve(other, setting).ys[:, 1:]
-    torch.testing.assert_close(found, _solve(problem, setting).ys, rtol=1e-13, atol=1e-13)
+    _assert_same(found, _solve(problem, setting).ys, setting)
 
 
-@pytest.mark.parametrize("method", ["dopri5", "tsit5"])
+@pytest.mark.parametrize("method", ["dopri5", "tsit5", "adams", "radau"])
 @quick
 @given(seed=seeds)
 def test_going_there_and_back_ends_at_the_start(method: str, seed: int) -> None:
@@ -142,7 +155,9 @@ def test_a_common_shift_of_an_autonomous_equation_changes_nothing(
         ).ys
         for by in (0.0, 16.0)
     ]
-    torch.testing.assert_close(*answers, rtol=1e-6, atol=1e-6)
+    # Rounding moves a time by an ulp, which may change a step of Adams: then the tolerance counts.
+    allowed = 2e-5 if setting[0] == "adams" else 1e-6
+    torch.testing.assert_close(*answers, rtol=allowed, atol=allowed)
 
 
 @every_method
@@ -180,7 +195,7 @@ def test_a_sample_that_is_not_a_number_harms_no_other(
     y0[row, 1] = value
     broken = _solve(InitialValueProblem(_pendulum, y0, problem.t0, problem.query_times), setting)
     whole, others = _solve(problem, setting), torch.arange(5) != row
-    torch.testing.assert_close(broken.ys[others], whole.ys[others], rtol=1e-12, atol=1e-12)
+    _assert_same(broken.ys[others], whole.ys[others], setting)
     assert broken.status.tolist() == [
         int(Status.NOT_FINITE) if one == row else int(Status.SUCCESS) for one in range(5)
     ]
@@ -188,7 +203,7 @@ def test_a_sample_that_is_not_a_number_harms_no_other(
     assert bool(broken.ys[row].isnan().all())
 
 
-@pytest.mark.parametrize("method", ["dopri5", "tsit5"])
+@pytest.mark.parametrize("method", ["dopri5", "tsit5", "adams", "radau"])
 def test_an_explosion_ends_one_sample_and_its_earlier_answers_are_right(method: str) -> None:
     """y' = y^2, y = 1 / (1/a - t), which is infinite at t = 1/a."""
     y0 = torch.tensor([[1.0], [0.25]], dtype=torch.float64)

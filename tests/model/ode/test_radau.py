@@ -23,6 +23,7 @@ from tests.model.ode.problems import (
     prothero_robinson,
 )
 from tests.model.ode.stiff_problems import (
+    E5,
     HIRES,
     PUBLISHED,
     StiffProblem,
@@ -209,6 +210,16 @@ def test_published_end_values(problem: StiffProblem) -> None:
     expected = torch.tensor(problem.y_end, dtype=torch.float64)
     torch.testing.assert_close(solution.ys[0, 0], expected, rtol=1e-5, atol=0)
     assert solution.last_times.tolist() == [problem.end]
+
+
+def test_concentrations_over_thirteen_decades_are_met() -> None:
+    problem = E5
+    with torch.no_grad():
+        solution = solve_radau(
+            problem.initial_value_problem(), tolerance=Tolerance(1e-7, 1e-24), max_steps=1000
+        )
+    expected = torch.tensor(problem.y_end, dtype=torch.float64)
+    torch.testing.assert_close(solution.ys[0, 0], expected, rtol=2e-6, atol=0)
 
 
 def test_stiffness_costs_few_steps_jacobians_and_factorizations() -> None:

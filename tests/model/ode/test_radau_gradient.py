@@ -13,7 +13,13 @@ from model.ode.problem import InitialValueProblem, Jumps, VectorField
 from model.ode.radau.solve_radau import solve_radau
 from model.ode.step_size import Tolerance
 from tests.model.ode.problems import NON_NORMAL
-from tests.model.ode.stiff_problems import robertson_with_rates
+from tests.model.ode.stiff_problems import (
+    HIRES,
+    OREGONATOR,
+    VAN_DER_POL,
+    StiffProblem,
+    robertson_with_rates,
+)
 
 _TIMES = torch.tensor([[0.0, 0.31, 1.27, 2.0], [0.5, 0.9, 2.0, 1.99]], dtype=torch.float64)
 
@@ -236,3 +242,22 @@ def test_a_field_may_hold_something_for_each_sample() -> None:
     (found,) = torch.autograd.grad(ys.sum(), rates)
     (expected,) = torch.autograd.grad(exact.sum(), rates)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("problem", [VAN_DER_POL, HIRES, OREGONATOR], ids=lambda one: one.name)
+def test_the_gradient_at_a_published_end_is_the_difference_of_nearby_solutions(
+    problem: StiffProblem,
+) -> None:
+    """Along one direction in y0: from the gradient, and from two solutions beside the first."""
+    y0 = torch.tensor(problem.y0, dtype=torch.float64)
+    direction = torch.linspace(1.0, -0.5, len(y0), dtype=torch.float64) * y0.abs().clamp(min=1e-3)
+    shifts = torch.tensor([0.0, 1e-5, -1e-5], dtype=torch.float64)
+    starts = (y0 + shifts.unsqueeze(1) * direction).requires_grad_()
+    ends = torch.full((3, 1), problem.end, dtype=torch.float64)
+    whole = InitialValueProblem(problem.vector_field, starts, torch.zeros(3).double(), ends)
+    ys = solve_radau(whole, tolerance=Tolerance(1e-9, 1e-12)).ys[:, 0]
+    scaled = (ys / torch.tensor(problem.y_end, dtype=torch.float64)).sum(1)
+    (gradient,) = torch.autograd.grad(scaled[0], starts)
+    difference = (scaled[1] - scaled[2]).detach() / 2e-5
+    torch.testing.assert_close(gradient[0] @ direction, difference, rtol=2e-3, atol=1e-5)
+    assert bool((gradient[1:] == 0).all())
