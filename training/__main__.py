@@ -86,7 +86,7 @@ def fit(
 
     config = configure(preset, overrides or [], seed=seed)
     with FitConsole(Console(), num_epochs=config.epochs) as progress:
-        history = run_fit(
+        fitted = run_fit(
             data,
             out,
             config,
@@ -96,10 +96,14 @@ def fit(
             resume=resume,
             progress=progress,
         )
-    best = min(history, key=lambda record: record.validation_error)
+    best = min(fitted.history, key=lambda record: record.validation_error)
     print(
-        f"wrote {out}: best epoch {best.epoch + 1} of {len(history)}, tuning errors "
+        f"wrote {out}: best epoch {best.epoch + 1} of {len(fitted.history)}, tuning errors "
         f"{best.errors_text} (standardized)"
+    )
+    certificate = fitted.certificate
+    print(
+        f"{'solver' if certificate.holds else 'warning: solver not certified'}: {certificate.text}"
     )
 
 

@@ -26,7 +26,7 @@ from training.datasets.meds import Dataset, read_cohort
 from training.evaluation import Task, make_window
 from training.loader import Loader
 from training.loop import Progress, Trainer, history_json
-from training.solver_certificate import certify
+from training.solver_certificate import SolverCertificate, certify
 from training.splits import Split, split_subjects
 from training.validation import Validation
 
@@ -47,6 +47,14 @@ class Prepared:
     train: Cohort
     tuning: Cohort
     normalization: Normalization
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How training went, and what the grid of the ODE solver costs."""
+
+    history: Sequence[EpochRecord]
+    certificate: SolverCertificate
 
 
 def prepare(data_dir: Path) -> Prepared:
@@ -82,8 +90,8 @@ def fit(
     device: torch.device,
     resume: bool,
     progress: Progress,
-) -> Sequence[EpochRecord]:
-    """Train, calibrate and write the artifact. Returns the loss curve."""
+) -> Fitted:
+    """Train, certify the solver's grid, calibrate and write the artifact."""
     prepared = prepare(data_dir)
     loader = Loader(prepared.train, CATALOGUE, prepared.normalization, config)
     validation = Validation.of(
@@ -95,14 +103,29 @@ def fit(
     checkpoint_dir = artifact_dir.with_name(artifact_dir.name + ".training")
     best = trainer.run(checkpoint_dir, resume=resume, progress=progress)
     trainer.average.load_state_dict(best)
-    network, certificate = certify(trainer.average, validation, device)
+    certificate = _write(artifact_dir, prepared, trainer, validation, name, artifact_version)
+    discard(checkpoint_dir)
+    return Fitted(trainer.history, certificate)
+
+
+def _write(
+    artifact_dir: Path,
+    prepared: Prepared,
+    trainer: Trainer,
+    validation: Validation,
+    name: str,
+    artifact_version: str,
+) -> SolverCertificate:
+    """Certify the solver's grid, calibrate, and write the artifact of the best weights."""
+    config = trainer.config
+    network, certificate = certify(trainer.average, validation, trainer.device)
     write_artifact(
         artifact_dir,
         config=network.config,
-        weights={key: value.cpu().numpy() for key, value in best.items()},
+        weights={key: value.cpu().numpy() for key, value in trainer.best.items()},
         catalogue=CATALOGUE,
         normalization=prepared.normalization,
-        calibration=calibrate(network, validation, device),
+        calibration=calibrate(network, validation, trainer.device),
         metrics={
             "training": history_json(trainer.history),
             "config": config.to_json(),
@@ -127,8 +150,7 @@ def fit(
         ),
         provenance=_provenance(prepared, config, name, artifact_version),
     )
-    discard(checkpoint_dir)
-    return trainer.history
+    return certificate
 
 
 def _least_squares(prepared: Prepared) -> dict[str, Any]:

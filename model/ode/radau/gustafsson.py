@@ -4,6 +4,8 @@ Gustafsson's predictive controller as in Hairer, Wanner, Solving ODEs II, sectio
 """
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from model.ode.radau.newton import MAX_ITERATIONS
 
@@ -33,3 +35,18 @@ def next_step_factor(
 def hold_small_growth(factor: np.ndarray) -> np.ndarray:
     """Return 1 where the factor is between 1 and 1.2."""
     return np.where((factor >= 1.0) & (factor < _GROW_LEAST), 1.0, factor)
+
+
+def widening(tolerance: Tensor) -> Tensor:
+    """Return by how much the estimate, of order 3, may exceed the tolerance of order 5.
+
+    RADAU5 takes 0.1 tolerance^(2/3) for it. Here it is no less than the tolerance, so that pure
+    absolute ones are honored, and no more than ten times it, for the sake of dense output.
+    """
+    return (0.1 * tolerance ** (-1 / 3)).clamp(1.0, 10.0)
+
+
+def rms(scaled: Tensor) -> np.ndarray:
+    """Return the root mean square of each row, on the host."""
+    norm: np.ndarray = torch.linalg.vector_norm(scaled, dim=1).cpu().numpy()
+    return norm / scaled.shape[1] ** 0.5

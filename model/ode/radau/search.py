@@ -18,6 +18,7 @@ from model.ode.radau.collocation import (
     interpolation_share,
 )
 from model.ode.radau.first_step import first_step
+from model.ode.radau.gustafsson import rms, widening
 from model.ode.radau.host import as_given, to_device, to_host
 from model.ode.radau.jacobian import Jacobian
 from model.ode.radau.newton import MAX_ITERATIONS, Progress, StageEquations
@@ -76,7 +77,7 @@ class RadauSearch:
             for one in (tolerance.rtol, tolerance.atol)
         )
         rtol = rtol.clamp(min=100 * precision)
-        wider = _widening(torch.maximum(rtol, atol))
+        wider = widening(torch.maximum(rtol, atol))
         self._rtol, self._atol = rtol * wider, atol * wider
         rows = new_rows(to_host(problem.t0), to_host(problem.end_times), to_host(problem.direction))
         smallest, most = to_host(rtol).min(1, initial=1.0), to_host(wider).max(1, initial=1.0)
@@ -191,7 +192,7 @@ class RadauSearch:
         if self._step_size is None:
             scale = torch.addcmul(self._atol, self._rtol, torch.maximum(size, y1.abs()))
             error = self._error(change, scale, progress.converged)
-            between = _rms((increments[:, -1] - foreseen) / scale) * interpolation_share(ratio)
+            between = rms((increments[:, -1] - foreseen) / scale) * interpolation_share(ratio)
             np.maximum(error, between, out=error, where=np.isfinite(rows["last_error"]))
         accepted = progress.converged & (error <= 1.0)
         self._log.add(rows, t1, y, increments, chosen=accepted)
@@ -210,7 +211,7 @@ class RadauSearch:
         rows = self._rows
         assert self._factors is not None
         vector = self._factors.solve_real((self._derivative + change).unsqueeze(2)).squeeze(2)
-        error = _rms(vector / scale)
+        error = rms(vector / scale)
         again = converged & ~(error <= 1.0)
         if again.any():
             again &= rows["rejected"] | np.isinf(rows["last_error"])
@@ -219,7 +220,7 @@ class RadauSearch:
             field = restrict(self._problem.vector_field, self._samples[at])
             moved = evaluate(field, t, self._y[at] + vector[at])
             right = (moved + change[at]).unsqueeze(2)
-            refined = _rms(self._factors.take(at).solve_real(right).squeeze(2) / scale[at])
+            refined = rms(self._factors.take(at).solve_real(right).squeeze(2) / scale[at])
             # Where the shifted state leaves the domain of the field, the first estimate stands.
             error[again] = np.where(np.isfinite(refined), refined, error[again])
             rows["evaluations"] += again
@@ -294,17 +295,3 @@ class RadauSearch:
         broken = np.zeros(len(rows), dtype=bool)
         broken[which] = ~to_host(good)
         fail(rows, broken & rows["running"], Status.NOT_FINITE)
-
-
-def _widening(tolerance: Tensor) -> Tensor:
-    """Return by how much the estimate, of order 3, may exceed the tolerance of order 5.
-
-    RADAU5 takes 0.1 tolerance^(2/3) for it. Here it is no less than the tolerance, so that pure
-    absolute ones are honored, and no more than ten times it, for the sake of dense output.
-    """
-    return (0.1 * tolerance ** (-1 / 3)).clamp(1.0, 10.0)
-
-
-def _rms(scaled: Tensor) -> np.ndarray:
-    norm: np.ndarray = torch.linalg.vector_norm(scaled, dim=1).cpu().numpy()
-    return norm / scaled.shape[1] ** 0.5
