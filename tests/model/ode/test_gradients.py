@@ -2,6 +2,7 @@
 
 import gc
 import math
+from collections.abc import Callable
 from itertools import product
 
 import pytest
@@ -184,6 +185,50 @@ def test_decay_has_the_gradient_in_closed_form(adjoint: str) -> None:
     torch.testing.assert_close(by_rate, -(times * exact).sum(), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(by_times, -rate * exact, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(by_t0, (rate * exact)[:, 0], rtol=1e-6, atol=1e-6)
+
+
+def _logistic(theta: Tensor, times: Tensor) -> Tensor:
+    """From 1 at growth theta_0 to the capacity theta_1."""
+    rest = theta[1] - 1
+    return (theta[1] / (1 + rest * torch.exp(-theta[0] * times))).unsqueeze(-1)
+
+
+def _bateman(theta: Tensor, times: Tensor) -> Tensor:
+    """A dose of 1 absorbed at theta_0 and eliminated at theta_1: gut and blood."""
+    gut, out = torch.exp(-theta[0] * times), torch.exp(-theta[1] * times)
+    return torch.stack([gut, theta[0] / (theta[0] - theta[1]) * (out - gut)], dim=-1)
+
+
+Formula = Callable[[Tensor, Tensor], Tensor]
+CLOSED_FORMS: dict[str, tuple[Formula, list[list[float]], Formula]] = {
+    "logistic": (_logistic, [[1.0]], lambda theta, y: theta[0] * y * (1 - y / theta[1])),
+    "bateman": (
+        _bateman,
+        [[1.0, 0.0]],
+        lambda theta, y: torch.stack(
+            [-theta[0] * y[:, 0], theta[0] * y[:, 0] - theta[1] * y[:, 1]], dim=1
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("method", ["rk4", "dopri5", "tsit5", "adams", "radau"])
+@pytest.mark.parametrize("name", CLOSED_FORMS)
+def test_parameters_have_the_gradient_in_closed_form(name: str, method: str) -> None:
+    exact, y0, field = CLOSED_FORMS[name]
+    theta = torch.tensor([1.1, 0.3], dtype=torch.float64, requires_grad=True)
+    times = torch.tensor([[0.3, 1.0, 4.0, 9.0]], dtype=torch.float64)
+    start = torch.tensor(y0, dtype=torch.float64)
+    problem = InitialValueProblem(
+        lambda t, y: field(theta, y), start, torch.zeros(1, dtype=torch.float64), times
+    )
+    options = Options(num_steps=400) if method == "rk4" else None
+    ys = solve(problem, method=method, options=options, rtol=1e-9, atol=1e-11).ys
+    torch.testing.assert_close(ys, exact(theta, times), rtol=1e-6, atol=1e-7)
+    for weight in (1.0, times.unsqueeze(-1)):
+        (found,) = torch.autograd.grad((ys * weight).sum(), theta, retain_graph=True)
+        (expected,) = torch.autograd.grad((exact(theta, times) * weight).sum(), theta)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("method", "adjoint"), list(product(["rk4", "dopri5"], EXACT)))
