@@ -115,6 +115,10 @@ class RawTable:
         return np.where(is_valid, moments, 0), is_valid
 
 
+# 10 ** 22 is the last power of ten that a float64 holds exactly.
+_LARGEST_EXACT_POWER = 22
+
+
 def decimal_float64(values: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
     """Widen float32 to the short decimal number that was meant: 0.21, not 0.2099999934.
 
@@ -132,6 +136,9 @@ def decimal_float64(values: Float[np.ndarray, " row"]) -> Float[np.ndarray, " ro
             rounded = np.where(
                 places >= 0, np.rint(wide * grid) / grid, np.rint(wide / grid) * grid
             )
+            # Larger powers of ten are no float64: a few numbers that no ward charts go by text.
+            far = np.isfinite(places) & (np.abs(places) > _LARGEST_EXACT_POWER)
+            rounded[far] = [float(f"{number:.{digits - 1}e}") for number in wide[far]]
             wide = np.where(rounded.astype(np.float32) == values, rounded, wide)
     return wide
 

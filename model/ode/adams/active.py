@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from model.ode.adams.order_selection import MAX_ORDER, MIN_ORDER, StepPlan
-from model.ode.sample_table import AbstractSampleTable
+from model.ode.adams.sample_table import AbstractSampleTable
 from model.ode.solution import Status
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from model.data.catalogue import CATALOGUE
@@ -195,6 +195,7 @@ def test_the_report_tells_every_reason_and_no_value() -> None:
 
 
 @given(st.floats(-1e7, 1e7).map(lambda value: float(f"{value:.6g}")))
+@example(2.33617e-27)
 def test_widening_gives_the_decimal_number_that_was_meant(value: float) -> None:
     widened = decimal_float64(np.array([value], dtype=np.float32))[0]
     assert widened == (value if abs(value) > 1e-37 else widened)
