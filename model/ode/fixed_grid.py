@@ -1,8 +1,8 @@
 """Explicit Runge-Kutta on a fixed grid that belongs to each sample, with an estimate of its error.
 
-No host synchronization, and no control flow that depends on data, unless a step size asks for a
-number of steps. With `num_steps` the grid spans [t0, end] of each sample; with `step_size` it does
-not depend on the queries at all.
+After the check of its times a solve does not wait for the device, and its control flow does not
+depend on data, unless a step size asks for a number of steps. With `num_steps` the grid spans
+[t0, end] of each sample; with `step_size` it does not depend on the queries at all.
 """
 
 from dataclasses import dataclass, replace
@@ -88,13 +88,13 @@ def solve_fixed_grid(
 
     Parameters
     ----------
+    error_estimate
+        Solve with half as many steps too, for half as much again, and compare at the query times and
+        at the coarse knots (Richardson; Hairer, Norsett, Wanner, section II.4). Absent for a single
+        step and for steps between query times.
     fused
         Use the compiled kernel for an `MLPField`: None where it is built and applies, True always,
         False never. Its numbers are those of the torch path to rounding.
-
-    `error_estimate` costs half as much again: the solution with half as many steps, compared at the
-    query times and at the coarse knots (Richardson; Hairer, Norsett, Wanner, section II.4). It is
-    absent for a single step and for steps between query times.
 
     Raises
     ------

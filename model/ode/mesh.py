@@ -52,14 +52,6 @@ class Mesh:
             knots = torch.minimum(knots, self.num_steps.unsqueeze(1))
         return knots.clamp(0, last)
 
-    def locate_uniform(
-        self, times: Float[Tensor, " query"], samples: Int64[Tensor, " query"]
-    ) -> Int64[Tensor, " query"]:
-        """Return the knots for a flat list of queries, of different number for each sample."""
-        assert self.uniform
-        first, last = self.times[0].detach()[samples], self.times[-1].detach()[samples]
-        return _place(times.detach(), first, last, len(self.times) - 1)
-
 
 def _place(times: Tensor, first: Tensor, last: Tensor, num_steps: int) -> Tensor:
     span = last - first

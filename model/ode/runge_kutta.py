@@ -40,15 +40,15 @@ def evaluate(vector_field: VectorField, t: Tensor, y: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the field returns another shape, as one does that holds a value for each sample of the
-        whole batch and is asked for a part of it.
+        If the field returns another shape or precision; another shape, for instance, where it holds
+        a value for each sample of the whole batch and is asked for a part of it.
     """
     derivative = vector_field(t.to(y.dtype), y)
-    if derivative.shape != y.shape:
+    if derivative.shape != y.shape or derivative.dtype != y.dtype:
         msg = (
-            f"the vector field must return the shape of y, {tuple(y.shape)}, found "
-            f"{tuple(derivative.shape)}; a field with values for each sample needs `for_samples`, "
-            "see PerSampleVectorField"
+            f"the vector field must return the shape and the precision of y, {tuple(y.shape)} {y.dtype}, "
+            f"found {tuple(derivative.shape)} {derivative.dtype}; a field with values for each sample "
+            "needs `for_samples`, see PerSampleVectorField"
         )
         raise ValueError(msg)
     return derivative

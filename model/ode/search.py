@@ -14,12 +14,13 @@ from torch import Tensor
 
 from model.ode.active_rows import ActiveRows
 from model.ode.attempts import Attempt, AttemptLog
+from model.ode.first_step import first_step
 from model.ode.interpolation import PiecewisePolynomial
 from model.ode.mesh import Mesh
 from model.ode.problem import InitialValueProblem, Jumps, VectorField, restrict
 from model.ode.runge_kutta import Step, StepLog, combine, evaluate, take_step
 from model.ode.solution import Statistics, Status
-from model.ode.step_size import StepSizeController, Tolerance, first_step_size, second_guess
+from model.ode.step_size import StepSizeController, Tolerance
 from model.ode.tableau import ButcherTableau
 
 # Waiting for an accelerator at every step costs more than a few steps for nothing.
@@ -100,7 +101,7 @@ class AdaptiveSearch:
         problem = self._problem
         t, y = problem.t0.detach(), problem.y0.detach()
         f = evaluate(self._field, t, y)
-        size = self._first_size(t, y, f) * problem.direction
+        size = self._first_size(t, y, f)
         counts = torch.zeros(len(t), dtype=torch.int64, device=t.device)
         broken = ~(y.isfinite().all(1) & f.isfinite().all(1))
         status = torch.where(broken, int(Status.NOT_FINITE), int(Status.SUCCESS))
@@ -124,14 +125,11 @@ class AdaptiveSearch:
         return replace(rows, running=~broken & ~self._arrived(rows))
 
     def _first_size(self, t: Tensor, y: Tensor, f: Tensor) -> Tensor:
+        direction = self._problem.direction
         if self._first_step is not None:
-            return torch.full_like(t, self._first_step)
-        probe = first_step_size(y, f, self._tolerance)
-        signed = (probe * self._problem.direction.to(y)).unsqueeze(1)
-        moved = evaluate(self._field, t + signed.squeeze(1).to(t), y + signed * f)
-        curvature = self._tolerance.norm(moved - f, y) / probe
-        slope = self._tolerance.norm(f, y)
-        return second_guess(probe, slope, curvature, self._tableau.order).to(t)
+            return self._first_step * direction
+        order = self._tableau.order
+        return first_step(self._field, (t, y, f), direction, tolerance=self._tolerance, order=order)
 
     def _arrived(self, rows: ActiveRows) -> Bool[Tensor, " row"]:
         forward = rows.size >= 0

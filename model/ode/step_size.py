@@ -70,28 +70,3 @@ class StepSizeController:
         memory = previous_error.clamp(min=1e-4)
         wanted = error ** (-self.proportional / self.order) * memory ** (self.integral / self.order)
         return (self.safety * wanted).clamp(self.min_factor, self.max_factor)
-
-
-def first_step_size(
-    y0: Float[Tensor, "sample state"],
-    f0: Float[Tensor, "sample state"],
-    tolerance: Tolerance,
-) -> Float[Tensor, " sample"]:
-    """Return a cautious step h0 for an explicit Euler step, with which to probe the curvature."""
-    state, slope = tolerance.norm(y0, y0), tolerance.norm(f0, y0)
-    small = (state < 1e-5) | (slope < 1e-5)
-    return torch.where(small, 1e-6, 0.01 * state / slope).nan_to_num(1e-6, 1e-6, 1e-6)
-
-
-def second_guess(
-    probe: Float[Tensor, " sample"],
-    slope: Float[Tensor, " sample"],
-    curvature: Float[Tensor, " sample"],
-    order: int,
-) -> Float[Tensor, " sample"]:
-    """Return the first step from the probe's: error norms of f0 and of (f1 - f0) / probe."""
-    largest = torch.maximum(slope, curvature)
-    flat = largest <= 1e-15
-    wanted = torch.where(flat, (probe * 1e-3).clamp(min=1e-6), (0.01 / largest) ** (1 / order))
-    wanted = torch.where(wanted.isfinite(), wanted, probe)
-    return torch.minimum(100 * probe, wanted)

@@ -64,4 +64,5 @@ def _longest_step(order: Tensor, errors: Tensor) -> tuple[Tensor, Tensor]:
     fitted = (_TARGET / errors.clamp(min=1e-30)) ** orders.to(errors).reciprocal()
     outside = orders.clamp(MIN_ORDER, MAX_ORDER) != orders
     best = fitted.nan_to_num(0).masked_fill(outside, 0).max(0)
-    return best.indices, best.values
+    # Where no error is finite, no order is better than this one.
+    return torch.where(best.values > 0, best.indices, 1), best.values

@@ -15,11 +15,12 @@ from model.ode.adams.dense_output import AdamsDenseOutput
 from model.ode.adams.order_selection import MIN_ORDER, plan_retry, plan_step
 from model.ode.adams.predictor_corrector import Prediction
 from model.ode.attempts import Attempt, AttemptLog
+from model.ode.first_step import first_step
 from model.ode.mesh import Mesh
 from model.ode.problem import InitialValueProblem, Jumps, VectorField, restrict
 from model.ode.runge_kutta import evaluate
 from model.ode.solution import Statistics, Status
-from model.ode.step_size import Tolerance, first_step_size, second_guess
+from model.ode.step_size import Tolerance
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,9 @@ class AdamsSearch:
         if self._first_step is not None:
             return rows.started(y, rows.direction * self._first_step)
         tolerance = self._tolerance.for_samples(rows.samples)
-        probe = first_step_size(y, f, tolerance)
-        signed = (probe * rows.direction.to(y)).unsqueeze(1)
-        moved = evaluate(field, rows.t + signed.squeeze(1).to(rows.t), y + signed * f)
-        curvature = tolerance.norm(moved - f, y) / probe
-        size = second_guess(probe, tolerance.norm(f, y), curvature, MIN_ORDER).to(rows.t)
-        return rows.started(y, rows.direction * size)
+        start, order = (rows.t, y, f), MIN_ORDER
+        step = first_step(field, start, rows.direction, tolerance=tolerance, order=order)
+        return rows.started(y, step)
 
     def _round(self, rows: ActiveSamples, history: History) -> tuple[ActiveSamples, History]:
         """Try one step of every sample."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.ode.first_step import first_step
 from model.ode.problem import InitialValueProblem, restrict
 from model.ode.radau.collocation import (
     A_INVERSE,
@@ -17,8 +18,7 @@ from model.ode.radau.collocation import (
     continuation,
     interpolation_share,
 )
-from model.ode.radau.first_step import first_step
-from model.ode.radau.gustafsson import rms, widening
+from model.ode.radau.gustafsson import ERROR_ORDER, rms, widening
 from model.ode.radau.host import as_given, to_device, to_host
 from model.ode.radau.jacobian import Jacobian
 from model.ode.radau.newton import MAX_ITERATIONS, Progress, StageEquations
@@ -284,7 +284,16 @@ class RadauSearch:
             part["evaluations"] += 1
             interval = as_given(part["stop"] - part["t"], y)
             tolerance = Tolerance(self._rtol[at], self._atol[at])
-            part["h"] = to_host(first_step(field, (t, y, derivative), interval, tolerance))
+            part["h"] = to_host(
+                first_step(
+                    field,
+                    (t, y, derivative),
+                    interval.sign(),
+                    tolerance=tolerance,
+                    order=ERROR_ORDER + 1,
+                    longest=interval.abs(),
+                )
+            )
         else:
             part["h"] = given * sign
         part["last_h"], part["last_error"] = 1.0, np.inf

@@ -1,6 +1,7 @@
 """Laws that hold for every method: whose answer depends on what, and how failure ends."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -244,6 +245,28 @@ def test_too_many_steps_end_one_sample(method: str) -> None:
     torch.testing.assert_close(solution.ys[0, :, 0], exact[0], rtol=0, atol=1e-5)
     torch.testing.assert_close(solution.ys[1, 0, 0], exact[1, 0], rtol=0, atol=1e-4)
     assert bool(solution.ys[1, 1].isnan())
+
+
+@pytest.mark.parametrize("method", ["dopri5", "tsit5", "adams", "radau"])
+def test_a_first_guess_beyond_the_domain_of_the_field_is_taken_back(method: str) -> None:
+    """A slow solution suggests a first step of 10, but the field is infinite from t = 1 on."""
+
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        return torch.where(t.unsqueeze(1) < 1, 1e-3, torch.inf).to(y)
+
+    start, end = torch.ones(1, 1, dtype=torch.float64), torch.tensor([[0.5]], dtype=torch.float64)
+    problem = InitialValueProblem(field, start, torch.zeros(1, dtype=torch.float64), end)
+    solution = solve(problem, method=method, options=Options(max_steps=100))
+    assert bool(solution.succeeded.all())
+    torch.testing.assert_close(solution.ys[0], start + 5e-4, rtol=1e-9, atol=0)
+
+
+@every_method
+def test_a_field_in_another_precision_is_refused(setting: tuple[str, Options]) -> None:
+    problem = _problem(0)
+    single = replace(problem, vector_field=lambda t, y: _pendulum(t, y).float())
+    with pytest.raises(ValueError, match="precision"):
+        _solve(single, setting)
 
 
 def test_samples_that_are_done_cost_nothing() -> None:
