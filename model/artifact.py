@@ -5,7 +5,7 @@
     weights.safetensors   parameters
     variables.json        catalogue: channel order, units, codes, plausible ranges
     normalization.json    standardized units
-    calibration.json      what held-out series say about the answers
+    calibration.json      what held-out subjects say about the answers
     metrics.json          held-out errors
     card.md               for people
 
@@ -32,7 +32,7 @@ from model.data.normalization import Normalization
 from model.data.variables import Catalogue
 from model.errors import ArtifactError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _REQUIRED = (
     "config.json",
@@ -99,7 +99,7 @@ def write_artifact(
         "weights.safetensors": save_safetensors(dict(weights)),
         "variables.json": _json_bytes(catalogue.to_json()),
         "normalization.json": _json_bytes(normalization.to_json()),
-        "calibration.json": _json_bytes(calibration.to_json()),
+        "calibration.json": _json_bytes(calibration.to_json(), is_compact=True),
         "metrics.json": _json_bytes(metrics),
         "card.md": card.encode(),
     }
@@ -124,8 +124,8 @@ def load_artifact(directory: Path) -> Artifact:
     Raises
     ------
     ArtifactError
-        If a file is missing, altered, unknown or too large, or the schema is newer than this
-        program. The message says which.
+        If a file is missing, altered, unknown or too large, or the schema is not this program's.
+        The message says which.
     """
     raw_manifest = _read(directory, "manifest.json")
     manifest = _parse_manifest(raw_manifest)
@@ -161,8 +161,13 @@ def _parse_manifest(content: bytes) -> Manifest:
         version = fields["schema_version"]
         if version > SCHEMA_VERSION:
             raise ArtifactError(
-                f"manifest.json has schema version {version}, this program reads up to "
+                f"manifest.json has schema version {version}, this program reads "
                 f"{SCHEMA_VERSION}; update the program"
+            )
+        if version < SCHEMA_VERSION:
+            raise ArtifactError(
+                f"manifest.json has schema version {version}, this program reads "
+                f"{SCHEMA_VERSION}, with another network and calibration; fit the model again"
             )
         return Manifest(**fields)
     except (KeyError, TypeError, ValueError) as error:
@@ -190,5 +195,6 @@ def _read(directory: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def _json_bytes(content: Any) -> bytes:
-    return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+def _json_bytes(content: Any, *, is_compact: bool = False) -> bytes:
+    indent = None if is_compact else 1
+    return (json.dumps(content, indent=indent, sort_keys=True, allow_nan=False) + "\n").encode()

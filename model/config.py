@@ -1,26 +1,66 @@
-"""Sizes of the network, saved with the weights as `config.json`."""
+"""Sizes and branches of the network, saved with the weights as `config.json`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+ENCODERS = ("attention", "gru")
+DIRECTIONS = ("smooth", "filter")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatentODEConfig:
-    """Architecture of a latent neural ODE.
+    """Architecture of a forced multi-rate latent neural ODE.
 
-    `step_hours` is the step of the RK4 grid on every series' own clock; `min_scale` (standardized
-    units) keeps the likelihood bounded where a variable is recorded in coarse steps.
+    Parameters
+    ----------
+    encoder
+        `attention` or `gru`: what turns knots into the control of the latent state.
+    direction
+        `smooth`: every answer may use the whole context. `filter`: an answer at time t uses the
+        context up to t alone, so that one pass gives the forecasts of every time.
+    knot_hours
+        Distance of the knots on every series' own clock, at which the control is given.
+    num_substeps, num_sweeps
+        Accuracy of the solver: steps between two knots, and evaluations of the vector field's
+        nonlinear part.
+    num_components
+        Laplace components of the observation distribution, for each posterior sample.
+    min_scale
+        Standardized units; keeps the likelihood bounded where a variable is recorded in coarse
+        steps.
+    use_control, use_residual
+        Ablations: without control the trajectory knows z0 alone; without the residual path the
+        decoder knows the latent state alone.
     """
 
     num_channels: int
     num_statics: int
-    latent_dim: int = 32
-    encoder_dim: int = 64
+    encoder: str = "attention"
+    direction: str = "smooth"
+    latent_dim: int = 64
+    encoder_dim: int = 96
+    encoder_layers: int = 2
+    encoder_heads: int = 4
     dynamics_dim: int = 64
-    decoder_dim: int = 64
-    step_hours: float = 2.0
+    decoder_dim: int = 96
+    num_components: int = 3
+    knot_hours: float = 1.0
+    num_substeps: int = 1
+    num_sweeps: int = 3
+    dropout: float = 0.1
     min_scale: float = 0.02
+    use_control: bool = True
+    use_residual: bool = True
+
+    def __post_init__(self) -> None:
+        if self.encoder not in ENCODERS or self.direction not in DIRECTIONS:
+            raise ValueError(
+                f"`encoder` must be one of {ENCODERS} and `direction` one of {DIRECTIONS}, "
+                f"got {self.encoder!r} and {self.direction!r}"
+            )
+        if self.encoder_dim % self.encoder_heads:
+            raise ValueError("`encoder_dim` must be a multiple of `encoder_heads`")
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dictionary for `config.json`."""

@@ -1,41 +1,109 @@
-"""dz/dt: an MLP vector field with a leak on many time scales.
+"""The latent state between observations: a forced ODE on many time scales.
 
-dz/dt = rate * (W tanh(MLP([z, t])) - z). The leak bounds the trajectory; the rates, one for each
-latent dimension, start spread from one hour to four days, so that some dimensions remember the
-whole stay.
+    dz/dt = rates * (u(t) + f(z, t) - z)
+
+The rates, one for each latent dimension, start spread from ten minutes to a hundred hours: the fast
+dimensions follow the control closely, the slow ones remember the stay. u is the control, piecewise
+linear between the knots of the encoder; after the last knot it goes to a set-point of the patient
+with a learned time constant, so that a forecast is the solution of an autonomous equation. f is a
+small network that starts at zero.
 """
 
 import math
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from model.config import LatentODEConfig
-from model.ode import MLPField
+from model.encoding import Encoding
+from model.ode.semilinear import SemilinearProblem, SemilinearSolution, solve_semilinear
 
-_FASTEST_HOURS = 2.0
-_SLOWEST_HOURS = 96.0
+_FASTEST_HOURS = 1 / 6
+_SLOWEST_HOURS = 100.0
+_FORGETTING_HOURS = 12.0
 _DAY_HOURS = 24.0
 
 
 class Dynamics(nn.Module):
-    """Weights of the latent state's vector field; time is hours since the first observation."""
+    """Rates, control and vector field; time is hours since the first observation."""
 
     def __init__(self, config: LatentODEConfig) -> None:
         super().__init__()
-        width = config.dynamics_dim
-        self.network = nn.Sequential(
-            nn.Linear(config.latent_dim + 1, width),
-            nn.Tanh(),
-            nn.Linear(width, width),
-            nn.Tanh(),
-            nn.Linear(width, config.latent_dim),
+        self.config = config
+        spread = torch.linspace(
+            math.log(_FASTEST_HOURS), math.log(_SLOWEST_HOURS), config.latent_dim
         )
-        self.log_rate = nn.Parameter(
-            -torch.linspace(math.log(_FASTEST_HOURS), math.log(_SLOWEST_HOURS), config.latent_dim)
+        self.log_rates = nn.Parameter(-spread)
+        last = nn.Linear(config.dynamics_dim, config.latent_dim)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.network = nn.Sequential(
+            nn.Linear(config.latent_dim + 1, config.dynamics_dim), nn.Tanh(), last
+        )
+        self.control = nn.Linear(config.encoder_dim, config.latent_dim)
+        self.set_point = nn.Linear(config.encoder_dim, config.latent_dim)
+        self.log_forgetting = nn.Parameter(
+            torch.full((config.latent_dim,), -math.log(_FORGETTING_HOURS))
         )
 
-    def field(self) -> MLPField:
-        """Return dz/dt per hour as a vector field that knows its form: z [sample latent]."""
-        rate = self.log_rate.exp()
-        return MLPField(self.network, time_scale=1 / _DAY_HOURS, gain=rate, decay=rate)
+    def forward(
+        self,
+        z0: Float[Tensor, "sample series latent"],
+        encoding: Encoding,
+        horizon_hours: float,
+    ) -> SemilinearSolution:
+        """Solve from z0 at time zero to the first knot at or after the horizon, in full precision."""
+        with torch.autocast(z0.device.type, enabled=False):
+            return self._solve(z0, encoding, horizon_hours)
+
+    def _solve(
+        self, z0: Float[Tensor, "sample series latent"], encoding: Encoding, horizon_hours: float
+    ) -> SemilinearSolution:
+        step = self.config.knot_hours / self.config.num_substeps
+        num_knots = max(math.ceil(horizon_hours / self.config.knot_hours - 1e-6), 0) + 1
+        forcing = _refine(self._forcing(encoding, num_knots), self.config.num_substeps)
+        return solve_semilinear(
+            SemilinearProblem(
+                z0, self.log_rates.exp(), forcing.unsqueeze(1), step, self._nonlinearity
+            ),
+            num_sweeps=self.config.num_sweeps,
+        )
+
+    def _nonlinearity(
+        self,
+        times: Float[Tensor, "knot 1 1 1"],
+        z: Float[Tensor, "knot sample series latent"],
+    ) -> Float[Tensor, "knot sample series latent"]:
+        days = (times / _DAY_HOURS).expand(*z.shape[:-1], 1)
+        result: Tensor = self.network(torch.cat([z, days], dim=-1))
+        return result
+
+    def _forcing(self, encoding: Encoding, num_knots: int) -> Float[Tensor, "knot series latent"]:
+        """Return u at the knots 0, 1, ...: the control, then its way to the set-point."""
+        num_series = len(encoding.knots)
+        if not self.config.use_control:
+            return encoding.knots.new_zeros(num_knots, num_series, self.config.latent_dim)
+        knots = encoding.knots.to(self.control.weight.dtype)
+        control = self.control(knots)
+        last = (encoding.knot_counts - 1).unsqueeze(1)
+        places = torch.arange(num_knots, device=last.device)
+        index = torch.minimum(places, last)
+        held = control.gather(1, index.unsqueeze(-1).expand(-1, -1, control.shape[-1]))
+        at_end = knots[torch.arange(num_series, device=last.device), last.squeeze(1)]
+        set_point = self.set_point(at_end).unsqueeze(1)
+        since = (places - index).to(control.dtype).unsqueeze(-1) * self.config.knot_hours
+        weight = torch.exp(-since * self.log_forgetting.exp())
+        forcing: Tensor = (set_point + (held - set_point) * weight).transpose(0, 1)
+        return forcing
+
+
+def _refine(
+    forcing: Float[Tensor, "knot series latent"], num_substeps: int
+) -> Float[Tensor, "fine_knot series latent"]:
+    """Read a piecewise linear forcing on a finer grid."""
+    if num_substeps == 1:
+        return forcing
+    shares = torch.arange(num_substeps, device=forcing.device).view(-1, 1, 1) / num_substeps
+    steps = forcing[:-1, None] + shares * (forcing[1:] - forcing[:-1]).unsqueeze(1)
+    return torch.cat([steps.flatten(0, 1), forcing[-1:]])

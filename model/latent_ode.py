@@ -1,13 +1,13 @@
 """The latent neural ODE: encoder -> q(z0) -> ODE -> decoder (Rubanova et al. 2019, NeurIPS).
 
-Time zero is each series' first context observation and z0 lives there. The trajectory is integrated
-once on the series' own grid and read at its own query times.
+Time zero is each series' first context observation and z0 lives there. The trajectory is solved
+once on the series' own knots and read at its own query times.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Normal
 
@@ -16,7 +16,10 @@ from model.data.batch import Batch
 from model.decoder import DecodedQueries, Decoder
 from model.dynamics import Dynamics
 from model.encoder import Encoder
-from model.ode import RK4, InitialValueProblem, Options, solve
+from model.encoding import Encoding
+
+FARTHEST_HOURS = 96.0
+"""The latent equation is solved so far beyond the context; nothing is learned about later times."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class LatentODE(nn.Module):
         self.decoder = Decoder(config)
 
     def forward(
-        self, batch: Batch[Tensor], noise: Float[Tensor, "draw _ latent"]
+        self, batch: Batch[Tensor], noise: Float[Tensor, "sample _ latent"]
     ) -> LatentODEOutput:
         """Answer every query of the batch.
 
@@ -50,43 +53,19 @@ class LatentODE(nn.Module):
         encoding = self.encoder(batch)
         posterior = encoding.posterior
         z0 = posterior.loc + posterior.scale * noise
-        latents = self.latent_trajectory(z0, batch)
+        latents = self.latent_trajectory(z0, encoding, batch)
         prior = Normal(torch.zeros_like(posterior.loc), torch.ones_like(posterior.scale), False)
-        decoded = self.decoder(latents, encoding.past_states, encoding.future_states, batch)
-        return LatentODEOutput(posterior, prior, decoded)
+        return LatentODEOutput(posterior, prior, self.decoder(latents, batch))
 
     def latent_trajectory(
-        self, z0: Float[Tensor, "sample series latent"], batch: Batch[Tensor]
+        self, z0: Float[Tensor, "sample series latent"], encoding: Encoding, batch: Batch[Tensor]
     ) -> Float[Tensor, "sample point latent"]:
-        """Integrate from z0 and read the state at every point of the batch."""
-        num_samples, _, latent_dim = z0.shape
-        times, place = _by_series(batch)
-        starts = z0.reshape(-1, latent_dim)
-        problem = InitialValueProblem(
-            self.dynamics.field(),
-            starts,
-            starts.new_zeros(len(starts)),
-            times.repeat(num_samples, 1),
-        )
-        options = Options(step_size=self.config.step_hours)
-        states = solve(problem, method=RK4.name, options=options).ys
-        found: Tensor = states.view(num_samples, -1, latent_dim)[:, place]
-        return found
+        """Solve from z0 and read the state at every point of the batch.
 
-
-def _by_series(
-    batch: Batch[Tensor],
-) -> tuple[Float[Tensor, "series query"], Int64[Tensor, " point"]]:
-    """Return the times of the points, a row for each series, and where each point is among them.
-
-    Rows are filled up with time zero, and a time before zero is zero: z0 is the state there.
-    """
-    num_series = len(batch.row_counts)
-    counts = torch.bincount(batch.point_series, minlength=num_series)
-    first = counts.cumsum(0) - counts
-    longest = int(counts.max()) if len(batch.point_times) else 0
-    index = torch.arange(len(batch.point_times), device=first.device)
-    place = batch.point_series * longest + index - first[batch.point_series]
-    times = batch.point_times.new_zeros(num_series * longest)
-    times[place] = batch.point_times.clamp(min=0.0)
-    return times.view(num_series, longest), place
+        A point before the first knot has the state there; one more than `FARTHEST_HOURS` after the
+        last knot has the state that the latent equation has come to by then.
+        """
+        ends = (encoding.knot_counts - 1) * self.config.knot_hours + FARTHEST_HOURS
+        times = batch.point_times.clamp(min=0.0).minimum(ends[batch.point_series])
+        horizon = float(times.max()) if len(times) else 0.0
+        return self.dynamics(z0, encoding, horizon).at(times, batch.point_series)

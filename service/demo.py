@@ -1,7 +1,7 @@
 """One question over real HTTP, shown to a person: the request, the answer, and how to repeat it.
 
 The answer counts as right if every series and every query of the request has finite numbers with
-ordered quantiles.
+ordered quantiles, or abstains without a number; not all may abstain.
 """
 
 import json
@@ -113,7 +113,8 @@ def find_faults(body: dict[str, Any], answer: dict[str, Any]) -> Iterator[str]:
 def _query_faults(at: str, query: dict[str, Any], answered: dict[str, Any]) -> Iterator[str]:
     if answered["query_times"] != query["times"]:
         yield f"{at}: the query times differ from the request's"
-    if not answered["variables"]:
+    statuses = [one for variable in answered["variables"].values() for one in variable["status"]]
+    if all(status == "abstained" for status in statuses):
         yield f"{at}: no variable is answered"
     for name, variable in answered["variables"].items():
         ordered = sorted(variable["quantiles"].items(), key=lambda item: float(item[0]))
@@ -121,8 +122,13 @@ def _query_faults(at: str, query: dict[str, Any], answered: dict[str, Any]) -> I
         rows = list(zip(*columns, strict=True))
         if len(rows) != len(query["times"]):
             yield f"{at}.{name}: not every query time is answered"
-        for mean, deviation, *quantiles in rows:
-            if any(one is None or not math.isfinite(one) for one in (mean, deviation, *quantiles)):
+        for status, (mean, deviation, *quantiles) in zip(variable["status"], rows, strict=False):
+            if status == "abstained":
+                if any(one is not None for one in (mean, deviation, *quantiles)):
+                    yield f"{at}.{name}: an abstained answer has a number"
+            elif any(
+                one is None or not math.isfinite(one) for one in (mean, deviation, *quantiles)
+            ):
                 yield f"{at}.{name}: an answer is not a finite number"
             elif quantiles != sorted(quantiles):
                 yield f"{at}.{name}: quantiles are not ordered"

@@ -1,5 +1,6 @@
 """An artifact that nobody trained: seeded random weights for the whole catalogue."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ _SEED = 20120101
 def write_tiny_artifact(directory: Path) -> None:
     """Write a complete artifact into `directory`."""
     generator = np.random.default_rng(_SEED)
+    uncalibrated = Calibration.uncalibrated(len(CATALOGUE))
     config = LatentODEConfig(
         num_channels=len(CATALOGUE),
         num_statics=len(CATALOGUE.statics),
@@ -33,9 +35,11 @@ def write_tiny_artifact(directory: Path) -> None:
         weights=_random_weights(config, generator),
         catalogue=CATALOGUE,
         normalization=Normalization.fit(random_cohort(60, generator), CATALOGUE),
-        calibration=Calibration(
+        calibration=replace(
+            uncalibrated,
             encoder_divergences=np.geomspace(1.0, 1e6, 1001),
             error_hours=np.full(len(CATALOGUE), 6.0),
+            num_subjects=np.full_like(uncalibrated.num_subjects, 1000),
         ),
         metrics={"note": "nobody trained this model"},
         card="# Tiny\n\nRandom weights, for tests only.\n",

@@ -1,6 +1,10 @@
-"""`python -m training import | simulate | fit | evaluate`. Exit status: 0, 1 (failed), 2 (usage)."""
+"""`python -m training import | simulate | fit | evaluate | protocol`.
+
+Exit status: 0, 1 (failed), 2 (usage).
+"""
 
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -142,6 +146,64 @@ def evaluate(
         command=sys.argv[1:],
     )
     print(summary)
+
+
+@app.command()
+def protocol(
+    name: Annotated[str, typer.Argument(help="tpatchgnn-forecast, csdi-imputation, ...")],
+    data: Annotated[
+        Path, typer.Option(help="Folder with set-a and others.", exists=True, file_okay=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Directory of scores.json and table.md.")],
+    seed: Annotated[
+        int | None, typer.Option(help="Of the protocol's split or masks; by default as published.")
+    ] = None,
+    bars_only: Annotated[bool, typer.Option("--bars-only", help="Fit no model.")] = False,
+    epochs: Annotated[
+        int | None, typer.Option(help="Of training; by default those of the recipe.", min=1)
+    ] = None,
+    members: Annotated[
+        int | None, typer.Option(help="Networks to average; by default of the recipe.", min=1)
+    ] = None,
+    recipe_changes: Annotated[
+        list[str] | None,
+        typer.Option("--train", help="key=value of the training, as --set of fit; repeatable."),
+    ] = None,
+    training_seed: Annotated[int, typer.Option(help="Of the model's training.", min=0)] = 0,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Option of the protocol, hidden=0.5 for example; repeatable."),
+    ] = None,
+) -> None:
+    """Run a published benchmark and print our row in its table."""
+    from training.protocols.answers import Method
+    from training.protocols.catalogue import load, parse_options
+    from training.protocols.run import write_table
+
+    loaded = load(name, data, seed=seed, **parse_options(name, options or []))
+    methods: Mapping[str, Method] = {}
+    if not bars_only:
+        from training.console import FitConsole
+        from training.device import choose_device
+        from training.protocols.latent import fit_latent, rows
+        from training.protocols.recipes import recipe_of
+
+        recipe = recipe_of(
+            name, recipe_changes or [], seed=training_seed, epochs=epochs, num_members=members
+        )
+        with FitConsole(Console(stderr=True), num_epochs=recipe.config.epochs) as progress:
+            method = fit_latent(
+                loaded,
+                recipe,
+                out=out,
+                device=choose_device(device.value),
+                progress=progress,
+                resume=resume,
+            )
+        methods = rows(method)
+    print(write_table(loaded, methods, out))
 
 
 def main() -> None:

@@ -13,11 +13,12 @@ from jaxtyping import Bool, Float, Int
 
 from model.data.batch import Query, build_batch
 from model.data.normalization import Normalization
-from model.data.series import Cohort
+from model.data.series import Cohort, hours_since
 from model.data.windows import Window
 
 _DECAY_HOURS = 6.0
 # Fewer targets than this cannot fix five coefficients; such a variable keeps the population mean.
+_NO_KNOTS_HOURS = 1e6
 _MIN_TARGETS = 10
 _PIECE = 512
 
@@ -60,17 +61,19 @@ def own_record(window: Window, normalization: Normalization) -> OwnRecord:
 
 
 def _own_record(context: Cohort, query: Query, normalization: Normalization) -> OwnRecord:
-    batch = build_batch(context, query, normalization)
+    # Only points are read, and a record may be years long.
+    batch = build_batch(context, query, normalization, knot_hours=_NO_KNOTS_HOURS)
     at = (batch.query_points, batch.query_channels)
     series = batch.point_series[batch.query_points]
-    end = batch.row_times[series, batch.row_counts[series] - 1]
+    origins = context.times_hours[context.offsets[:-1]]
+    end = hours_since(context.times_hours[context.offsets[1:] - 1], origins)[series]
     return OwnRecord(
         channels=batch.query_channels,
-        last=batch.last_values[at],
-        following=batch.next_values[at],
-        last_age=batch.last_ages[at],
-        next_age=batch.next_ages[at],
-        mean=batch.series_means[series, batch.query_channels],
+        last=batch.points.last_values[at],
+        following=batch.points.next_values[at],
+        last_age=batch.points.last_ages[at],
+        next_age=batch.points.next_ages[at],
+        mean=batch.points.means[at],
         beyond_hours=batch.point_times[batch.query_points] - end,
     )
 

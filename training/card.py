@@ -124,7 +124,7 @@ def _training(
             "the stopping time. Subjects are in one part only; held-out subjects are in neither.",
             f"- Preset: {config.preset}, seed {config.seed}, batch size {config.batch_size}.",
             f"- Sizes: latent {config.latent_dim}, encoder {config.encoder_dim}, dynamics "
-            f"{config.dynamics_dim}, decoder {config.decoder_dim}; ODE step {config.step_hours:g} h.",
+            f"{config.dynamics_dim}, decoder {config.decoder_dim}; knots every {config.knot_hours:g} h.",
             f"- Ran {len(history)} of at most {config.epochs} epochs in {minutes:.1f} minutes.",
         ]
     )

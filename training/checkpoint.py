@@ -18,30 +18,25 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """One line of the loss curve. Errors are mean absolute errors over variables, standardized."""
+    """One line of the loss curve, per unit of target weight; `errors` are by task."""
 
     epoch: int
     loss: float
-    reconstruction_log_likelihood: float
+    log_likelihood: float
+    squared_error: float
     kl_divergence: float
-    forecast_error: float | None
-    imputation_error: float | None
+    errors: Mapping[str, float]
     seconds: float
 
     @property
     def validation_error(self) -> float:
         """What early stopping watches: the mean over the tasks that the tuning subjects allow."""
-        errors = (self.forecast_error, self.imputation_error)
-        known = [error for error in errors if error is not None]
-        return sum(known) / len(known)
+        return sum(self.errors.values()) / len(self.errors)
 
     @property
     def errors_text(self) -> str:
-        """The errors for people; a task that the tuning subjects do not allow is left out."""
-        errors = {"forecast": self.forecast_error, "imputation": self.imputation_error}
-        return ", ".join(
-            f"{task} {error:.4f}" for task, error in errors.items() if error is not None
-        )
+        """The errors for people."""
+        return ", ".join(f"{task} {error:.4f}" for task, error in self.errors.items())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from model.config import LatentODEConfig
+from training.task_mix import TaskMix
 
 
 class ConfigError(ValueError):
@@ -18,49 +19,82 @@ class TrainingConfig:
 
     preset: str = "default"
     seed: int = 0
-    epochs: int = 60
+    epochs: int = 30
     patience_epochs: int = 15
     """Stop after this many epochs without a better validation error."""
 
-    batch_size: int = 64
-    learning_rate: float = 4e-3
-    warmup_steps: int = 50
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    warmup_steps: int = 100
     weight_decay: float = 1e-2
     gradient_clip: float = 1.0
-    averaging_decay: float = 0.999
+    averaging_decay: float = 0.998
     """Of the exponential moving average of the weights, which is what the artifact holds."""
+
+    precision: str = "float32"
+    """`bfloat16`: encoder and decoder compute in it (a GPU's fast path), the solver never does."""
 
     num_samples: int = 1
     """Posterior samples for each series in the evidence lower bound."""
-    kl_warmup_epochs: float = 8.0
+    kl_warmup_steps: int = 300
     free_bits: float = 0.05
     """Nats for each latent dimension that the bound does not charge."""
-    balance_exponent: float = 0.5
-    """A variable weighs (its count) ** -exponent: at 0 all values weigh alike, at 1 all variables."""
+    likelihood_exponent: float = 0.5
+    """A variable's likelihood weighs (its count) ** -exponent: at 1 all variables weigh alike."""
+    mean_weight: float = 0.1
+    """Weight of the squared error of the mean beside the likelihood."""
+    mean_exponent: float = 0.5
+    """The same exponent for the squared error."""
+    largest_weight: float = 20.0
+    """Of a rare variable, relative to the mean over all observations."""
+    largest_target: float = 8.0
+    """Targets are clipped to this many standard deviations: a slip of the pen is no lesson."""
 
-    forecast_share: float = 0.5
-    """Of the series in a batch; the others have single observations hidden."""
+    cells_share: float = 0.4
+    """Of the series in a batch: single observations are hidden."""
+    rows_share: float = 0.2
+    """Whole rows are hidden; the other series have their future hidden."""
+    hidden_fraction: tuple[float, float] = (0.05, 0.95)
     context_share: tuple[float, float] = (1 / 12, 11 / 12)
     """Where a forecast cuts a series, as a share of its span."""
-    hidden_fraction: tuple[float, float] = (0.1, 0.6)
     horizon_hours: float = 24.0
+    horizon_rows: int = 0
+    """If not 0, a forecast asks for no more than so many rows."""
 
-    latent_dim: int = 32
+    encoder: str = "attention"
+    direction: str = "smooth"
+    latent_dim: int = 64
     encoder_dim: int = 96
+    encoder_layers: int = 2
     dynamics_dim: int = 64
     decoder_dim: int = 96
-    step_hours: float = 2.0
+    num_components: int = 3
+    knot_hours: float = 1.0
+    dropout: float = 0.1
+    use_control: bool = True
+    use_residual: bool = True
+
+    @property
+    def tasks(self) -> TaskMix:
+        """What is hidden from the model while it learns."""
+        return TaskMix(
+            cells_share=self.cells_share,
+            rows_share=self.rows_share,
+            hidden_fraction=self.hidden_fraction,
+            context_share=self.context_share,
+            horizon_hours=self.horizon_hours,
+            horizon_rows=self.horizon_rows,
+        )
 
     def architecture(self, *, num_channels: int, num_statics: int) -> LatentODEConfig:
         """Return the sizes of the network."""
+        shared = {field.name for field in fields(LatentODEConfig)} & {
+            field.name for field in fields(self)
+        }
         return LatentODEConfig(
             num_channels=num_channels,
             num_statics=num_statics,
-            latent_dim=self.latent_dim,
-            encoder_dim=self.encoder_dim,
-            dynamics_dim=self.dynamics_dim,
-            decoder_dim=self.decoder_dim,
-            step_hours=self.step_hours,
+            **{name: getattr(self, name) for name in shared},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -72,16 +106,22 @@ PRESETS: Mapping[str, TrainingConfig] = MappingProxyType(
     {
         "quick": TrainingConfig(
             preset="quick",
-            epochs=20,
-            kl_warmup_epochs=3.0,
+            epochs=8,
             encoder_dim=48,
+            encoder_layers=1,
+            latent_dim=32,
+            dynamics_dim=32,
             decoder_dim=48,
-            dynamics_dim=48,
             averaging_decay=0.98,
         ),
         "default": TrainingConfig(),
         "best": TrainingConfig(
-            preset="best", epochs=160, patience_epochs=40, encoder_dim=128, decoder_dim=128
+            preset="best",
+            epochs=80,
+            patience_epochs=40,
+            encoder_dim=128,
+            encoder_layers=3,
+            decoder_dim=128,
         ),
     }
 )
@@ -97,9 +137,12 @@ def configure(preset: str, overrides: Sequence[str], *, seed: int) -> TrainingCo
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}; expected one of: {', '.join(PRESETS)}")
-    config = PRESETS[preset]
-    changes = dict(_parse(config, override) for override in overrides)
-    return replace(config, seed=seed, **changes)
+    return replace(change(PRESETS[preset], overrides), seed=seed)
+
+
+def change(config: TrainingConfig, overrides: Sequence[str]) -> TrainingConfig:
+    """Return a configuration with `key=value` overrides; raises `ConfigError` as `configure` does."""
+    return replace(config, **dict(_parse(config, override) for override in overrides))
 
 
 def _parse(config: TrainingConfig, override: str) -> tuple[str, Any]:
@@ -110,6 +153,10 @@ def _parse(config: TrainingConfig, override: str) -> tuple[str, Any]:
             f"cannot set {override!r}; expected key=value with a key of: {', '.join(names)}"
         )
     current = getattr(config, key)
+    if isinstance(current, bool):
+        if text not in ("True", "False"):
+            raise ConfigError(f"cannot set {key} to {text!r}; expected True or False")
+        return key, text == "True"
     try:
         if isinstance(current, tuple):
             low, high = (float(part) for part in text.split(","))

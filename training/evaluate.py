@@ -1,6 +1,7 @@
 """`evaluate`: an artifact and a MEDS dataset to figures and a report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -11,13 +12,37 @@ from model.data.series import Cohort
 from model.runtime.torch_predictor import TorchPredictor
 from training.baselines import LeastSquares
 from training.datasets.meds import Dataset, read_cohort
-from training.evaluation import Task, answer, make_window, score
-from training.report import Provenance, write_report, write_summary_markdown
+from training.evaluation import answer, score
+from training.home import HomeComparison
+from training.report import (
+    Provenance,
+    write_report,
+    write_summary_markdown,
+    write_truth_report,
+    write_truth_summary,
+)
 from training.splits import split_subjects
+from training.tasks import Task, make_window
+from training.truth import answer_truth, read_truth, score_truth
+
+TRUTH = "truth"
+"""The task of a simulated cohort: the imputed trajectory against the noiseless one."""
 
 
 class EvaluateError(ValueError):
     """Raised for a task or data that cannot be judged."""
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Whose answers are judged on what."""
+
+    predictor: TorchPredictor
+    cohort: Cohort
+    data_dir: Path
+    is_home: bool
+    provenance: Provenance
+    seed: int
 
 
 def evaluate(
@@ -31,47 +56,98 @@ def evaluate(
     seed: int,
     command: Sequence[str],
 ) -> str:
-    """Write `metrics.json`, `report.html` and `summary.md`; return the summary."""
-    if task not in list(Task):
-        raise EvaluateError(f"unknown task {task!r}; expected one of: {', '.join(Task)}")
+    """Write `metrics.json`, `report.html` and `summary.md`; return the summary.
+
+    Raises
+    ------
+    EvaluateError
+        For an unknown task, or data with nothing to judge.
+    """
+    if task not in (*Task, TRUTH):
+        expected = ", ".join((*Task, TRUTH))
+        raise EvaluateError(f"unknown task {task!r}; expected one of: {expected}")
     artifact = load_artifact(artifact_dir)
     dataset = read_cohort(data_dir, artifact.catalogue)
-    judged = _judged(dataset, artifact, part)
-    window = make_window(judged, artifact.catalogue, Task(task), seed=seed)
+    cohort = _cohort(dataset, artifact, part)
+    if len(cohort) == 0:
+        raise EvaluateError(f"{data_dir} has no series in the part {part!r}; try --part all")
+    judged = _Judged(
+        TorchPredictor(artifact, device=device),
+        cohort,
+        data_dir,
+        dataset.sha256 == artifact.manifest.data_sha256,
+        Provenance.collect(
+            artifact=artifact,
+            data_name=dataset.name,
+            data_sha256=dataset.sha256,
+            seed=seed,
+            command=command,
+            device=device,
+        ),
+        seed,
+    )
+    summary = _truth(judged, out) if task == TRUTH else _task(judged, Task(task), out)
+    (out / "summary.md").write_text(summary, encoding="utf-8")
+    return summary
+
+
+def _task(judged: _Judged, task: Task, out: Path) -> str:
+    predictor, artifact = judged.predictor, judged.predictor.artifact
+    window = make_window(judged.cohort, artifact.catalogue, task, seed=judged.seed)
     if len(window.context) == 0:
-        raise EvaluateError(f"{data_dir} has no series with both context and target for {task}")
-    predictor = TorchPredictor(artifact, device=device)
+        raise EvaluateError(
+            f"{judged.data_dir} has no series with both context and target for {task}"
+        )
+    rules = _least_squares(artifact, task)
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        bar_task = bar.add_task("asking the model", total=len(window.context))
         answers = answer(
             predictor,
             window,
-            least_squares=_least_squares(artifact, Task(task)),
-            seed=seed,
-            on_progress=lambda done, total: bar.update(bar_task, completed=done),
+            least_squares=rules,
+            seed=judged.seed,
+            on_progress=_on(bar, len(window.context)),
         )
-    evaluation = score(answers, artifact.normalization, Task(task), seed=seed)
-    provenance = Provenance.collect(
-        artifact=artifact,
-        data_name=dataset.name,
-        data_sha256=dataset.sha256,
-        seed=seed,
-        command=command,
-    )
+    evaluation = score(answers, artifact.normalization, task, seed=judged.seed)
+    home = None
+    if not judged.is_home:
+        held_out = artifact.metrics.get("held_out", {})
+        home = HomeComparison.of(evaluation, held_out, artifact.catalogue)
     write_report(
         out,
         evaluation=evaluation,
         answers=answers,
         predictor=predictor,
-        provenance=provenance,
-        seed=seed,
+        provenance=judged.provenance,
+        seed=judged.seed,
+        home=home,
     )
-    summary = write_summary_markdown(evaluation, provenance)
-    (out / "summary.md").write_text(summary)
-    return summary
+    return write_summary_markdown(evaluation, judged.provenance, home)
 
 
-def _judged(dataset: Dataset, artifact: Artifact, part: str) -> Cohort:
+def _truth(judged: _Judged, out: Path) -> str:
+    """Judge imputed trajectories; see `training.truth`."""
+    predictor, cohort = judged.predictor, judged.cohort
+    catalogue = predictor.artifact.catalogue
+    truth = read_truth(judged.data_dir, cohort, catalogue)
+    if len(truth.values) == 0:
+        raise EvaluateError(
+            f"{judged.data_dir} has no truth between two observations of a variable"
+        )
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        answers = answer_truth(
+            predictor, cohort, truth, seed=judged.seed, on_progress=_on(bar, len(cohort))
+        )
+    evaluation = score_truth(answers, len(cohort), len(catalogue))
+    write_truth_report(out, evaluation, judged.provenance)
+    return write_truth_summary(evaluation, judged.provenance)
+
+
+def _on(bar: Progress, total: int) -> Callable[[int, int], None]:
+    task = bar.add_task("asking the model", total=total)
+    return lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _cohort(dataset: Dataset, artifact: Artifact, part: str) -> Cohort:
     """Return the series to judge: never one that the model was fitted or tuned on, unless asked."""
     is_training_data = dataset.sha256 == artifact.manifest.data_sha256
     if part == "held-out" or (part == "auto" and is_training_data):

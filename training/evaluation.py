@@ -7,7 +7,6 @@ averaged over a variable's targets and then over variables.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 
 import numpy as np
@@ -16,9 +15,8 @@ from jaxtyping import Float, Int
 from model.data.batch import Query
 from model.data.normalization import Normalization
 from model.data.series import Cohort
-from model.data.variables import Catalogue
-from model.data.windows import Window, forecast_masks, hidden_cells_masks
-from model.metrics import by_variable, continuous_ranked_probability_score, is_covered
+from model.data.windows import Window
+from model.metrics import by_variable, continuous_ranked_probability_score
 from model.runtime.predictor import Predictor, Request
 from training.baselines import (
     LeastSquares,
@@ -28,21 +26,21 @@ from training.baselines import (
     own_record,
     variable_mean,
 )
+from training.intervals import (
+    EVEN,
+    EVEN_LEVELS,
+    LEVELS,
+    MEDIAN,
+    NOMINAL,
+    IntervalScores,
+    ScoredTargets,
+    interval_ends,
+)
+from training.tasks import Task, make_window
 
-LEVELS = np.round(np.arange(1, 20) / 20, 2)
 GAP_EDGES_HOURS = (0.0, 1.0, 4.0, 12.0, np.inf)
-_MEDIAN = 9
 _PIECE = 256
 _NUM_RESAMPLES = 400
-
-
-class Task(StrEnum):
-    """What is asked of the model."""
-
-    FORECAST = "forecast"
-    """Hours 24 to 48 from hours 0 to 24 of each series' clock."""
-    IMPUTATION = "imputation"
-    """30 % of the observations, hidden at random, from the others."""
 
 
 MODEL = "model"
@@ -81,9 +79,20 @@ class Evaluation:
     canonical_errors: Float[np.ndarray, " channel"]
     squared_errors: Mapping[str, Float[np.ndarray, " channel"]]
     crps: Float[np.ndarray, " channel"]
-    coverage: Mapping[str, Float[np.ndarray, " channel"]]
-    coverage_by_gap: Float[np.ndarray, " gap"]
+    intervals: IntervalScores
+    """By channel, standardized."""
+    gap_intervals: IntervalScores
+    """By the hours to the nearest context observation of the target's variable, standardized."""
+    overall_intervals: IntervalScores
+    """Over all targets: one group."""
+    canonical_widths: Float[np.ndarray, " channel"]
+    """Of the 90 % interval."""
     ratio_intervals: Mapping[str, tuple[float, float]]
+
+    @property
+    def coverage(self) -> Mapping[str, Float[np.ndarray, " channel"]]:
+        """The share of each variable's targets inside the closed intervals."""
+        return dict(zip(NOMINAL, self.intervals.closed, strict=True))
 
     def mean_error(self, method: str) -> float:
         """Return the mean over variables of a method's mean absolute error."""
@@ -93,28 +102,6 @@ class Evaluation:
         """Return the model's mean error divided by a baseline's, NaN where that one makes none."""
         error = self.mean_error(baseline)
         return self.mean_error(MODEL) / error if error > 0 else float("nan")
-
-
-def make_window(
-    cohort: Cohort,
-    catalogue: Catalogue,
-    task: Task,
-    *,
-    seed: int,
-    context_end_hours: float = 24.0,
-    horizon_hours: float = 24.0,
-    hidden_fraction: float = 0.3,
-) -> Window:
-    """Split a cohort into context and target for a task."""
-    if task is Task.FORECAST:
-        masks = forecast_masks(
-            cohort, context_end_hours=context_end_hours, horizon_hours=horizon_hours
-        )
-    else:
-        masks = hidden_cells_masks(
-            cohort, hidden_fraction=hidden_fraction, generator=np.random.default_rng(seed)
-        )
-    return masks.split(cohort, catalogue)
 
 
 def answer(
@@ -131,7 +118,7 @@ def answer(
     target = window.target
     quantiles, deviation = _ask(predictor, window, seed, on_progress)
     standardized = normalization.apply(quantiles, np.broadcast_to(target.channels, quantiles.shape))
-    points = {MODEL: standardized[_MEDIAN], LEAST_SQUARES: least_squares.predict(own)}
+    points = {MODEL: standardized[MEDIAN], LEAST_SQUARES: least_squares.predict(own)}
     points |= {name: baseline(own) for name, baseline in BASELINES.items()}
     return Answers(
         window=window,
@@ -149,32 +136,55 @@ def score(answers: Answers, normalization: Normalization, task: Task, *, seed: i
     """Score the answers."""
     channels, num_channels = answers.channels, len(normalization.loc)
     values = answers.window.target.values
-    standardized = normalization.apply(
-        answers.quantiles, np.broadcast_to(channels, answers.quantiles.shape)
-    )
+    targets = ScoredTargets.of(values, answers.quantiles, channels, normalization)
 
     def mean(scores: Float[np.ndarray, " target"]) -> Float[np.ndarray, " channel"]:
         return by_variable(scores, channels, num_channels)
 
     absolute = {name: np.abs(point - answers.expected) for name, point in answers.points.items()}
-    crps = continuous_ranked_probability_score(standardized, LEVELS, answers.expected)
-    covered = {
-        "50%": is_covered(answers.quantiles[4], answers.quantiles[14], values),
-        "90%": is_covered(answers.quantiles[0], answers.quantiles[18], values),
-    }
-    gaps = np.digitize(answers.gap_hours, GAP_EDGES_HOURS[1:-1])
+    crps = continuous_ranked_probability_score(
+        targets.quantiles[EVEN], EVEN_LEVELS, answers.expected
+    )
+    low, high = interval_ends(answers.quantiles, "90%")
+    gaps = np.searchsorted(GAP_EDGES_HOURS[1:-1], answers.gap_hours)
     return Evaluation(
         task=task,
         num_series=len(answers.window.context),
         counts=np.bincount(channels, minlength=num_channels),
         errors={name: mean(error) for name, error in absolute.items()},
-        canonical_errors=mean(np.abs(answers.quantiles[_MEDIAN] - values)),
+        canonical_errors=mean(np.abs(answers.quantiles[MEDIAN] - values)),
         squared_errors={name: mean(error**2) for name, error in absolute.items()},
         crps=mean(crps),
-        coverage={name: mean(inside) for name, inside in covered.items()},
-        coverage_by_gap=by_variable(covered["90%"], gaps, len(GAP_EDGES_HOURS) - 1),
+        intervals=IntervalScores.of(targets, channels, num_channels),
+        gap_intervals=IntervalScores.of(targets, gaps, len(GAP_EDGES_HOURS) - 1),
+        overall_intervals=IntervalScores.of(targets, np.zeros_like(channels), 1),
+        canonical_widths=mean(high - low),
         ratio_intervals=_ratio_intervals(answers, absolute, num_channels, seed),
     )
+
+
+def judge(
+    predictor: Predictor,
+    cohort: Cohort,
+    rules: Mapping[Task, LeastSquares],
+    *,
+    seed: int,
+) -> tuple[Evaluation, ...]:
+    """Evaluate every task that the cohort has targets for, as `evaluate` does.
+
+    `rules` are the least squares of each task, fitted on training records.
+    """
+    artifact = predictor.artifact
+    evaluations = []
+    for task, rule in rules.items():
+        window = make_window(cohort, artifact.catalogue, task, seed=seed)
+        if len(window.context) == 0:
+            continue
+        answers = answer(
+            predictor, window, least_squares=rule, seed=seed, on_progress=lambda *_: None
+        )
+        evaluations.append(score(answers, artifact.normalization, task, seed=seed))
+    return tuple(evaluations)
 
 
 def _ask(
@@ -202,18 +212,22 @@ def _ask(
 def _ratio_intervals(
     answers: Answers, absolute: Mapping[str, np.ndarray], num_channels: int, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """Return 95 % intervals of the error ratios over resampled series (the same for both methods)."""
-    num_series = len(answers.window.context)
-    flat = answers.series * num_channels + answers.channels
+    """Return 95 % intervals of the ratios over resampled subjects, the same for both methods."""
+    names = answers.window.context.subject_ids
+    subjects = np.unique(names, return_inverse=True)[1][answers.series]
+    num_subjects = len(set(names))
+    flat = subjects * num_channels + answers.channels
 
     def table(scores: np.ndarray | None) -> np.ndarray:
-        sums = np.bincount(flat, weights=scores, minlength=num_series * num_channels)
-        return sums.reshape(num_series, num_channels)
+        sums = np.bincount(flat, weights=scores, minlength=num_subjects * num_channels)
+        return sums.reshape(num_subjects, num_channels)
 
     counts = table(None)
     tables = {name: table(error) for name, error in absolute.items()}
     generator = np.random.default_rng(seed)
-    draws = generator.multinomial(num_series, np.full(num_series, 1 / num_series), _NUM_RESAMPLES)
+    draws = generator.multinomial(
+        num_subjects, np.full(num_subjects, 1 / num_subjects), _NUM_RESAMPLES
+    )
     with np.errstate(invalid="ignore"):
         means = {
             name: np.nanmean((draws @ sums) / (draws @ counts), axis=1)

@@ -26,6 +26,7 @@ from training.datasets.meds import Dataset, read_cohort
 from training.evaluation import Task, make_window
 from training.loader import Loader
 from training.loop import Progress, Trainer, history_json
+from training.ranks import join
 from training.solver_certificate import SolverCertificate, certify
 from training.splits import Split, split_subjects
 from training.validation import Validation
@@ -93,7 +94,8 @@ def fit(
 ) -> Fitted:
     """Train, certify the solver's grid, calibrate and write the artifact."""
     prepared = prepare(data_dir)
-    loader = Loader(prepared.train, CATALOGUE, prepared.normalization, config)
+    rank = join(device)
+    loader = Loader(prepared.train, CATALOGUE, prepared.normalization, config, rank)
     validation = Validation.of(
         prepared.tuning, CATALOGUE, prepared.normalization, config.horizon_hours
     )

@@ -1,7 +1,7 @@
 """From a cohort to training batches: shuffled, of similar length, with mixed tasks.
 
-Everything random about a batch comes from (seed, epoch, batch number), so that a resumed run sees
-the batches that the interrupted one would have seen.
+Everything random comes from (seed, epoch), so that a resumed run sees the batches that the
+interrupted one would have seen, and processes that share the work agree on them.
 """
 
 from collections.abc import Iterator
@@ -11,24 +11,31 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from model.data.batch import Batch, Query, build_batch
+from model.data.batch import Batch, Query, build_batch, num_knots
 from model.data.normalization import Normalization
-from model.data.series import Cohort
+from model.data.series import Cohort, hours_since
 from model.data.variables import Catalogue
-from model.data.windows import Window, forecast_masks, hidden_cells_masks
+from model.data.windows import WindowMasks
 from training.config import TrainingConfig
+from training.ranks import ALONE, Rank
 
-# Batches are cut from chunks of this many batches, each sorted by length: rows are padded to the
-# longest series of a batch, and within a chunk neighbors are nearly of one length.
-_BATCHES_IN_CHUNK = 8
+# Batches are cut from chunks of this many batches, each sorted by length: knots are padded to the
+# longest context of a batch, and within a chunk neighbors are nearly of one length.
+_BATCHES_IN_CHUNK = 16
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """A batch and the standardized values of its queries."""
+    """A batch and what its queries should have said, in standardized units.
+
+    `places` is where each series stands in the batch that all processes share.
+    """
 
     batch: Batch[np.ndarray]
-    targets: Float[np.ndarray, " query"]
+    values: Float[np.ndarray, " query"]
+    low: Float[np.ndarray, " query"]
+    high: Float[np.ndarray, " query"]
+    places: Int[np.ndarray, " series"]
 
 
 @dataclass(frozen=True)
@@ -39,59 +46,79 @@ class Loader:
     catalogue: Catalogue
     normalization: Normalization
     config: TrainingConfig
+    rank: Rank = ALONE
 
     @property
     def num_batches(self) -> int:
         """Batches in an epoch."""
         return -(-len(self.cohort) // self.config.batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[TrainingBatch]:
-        """Yield the batches of an epoch; the next one is prepared while the current one is used."""
-        seed = self.config.seed
-        plan = self._plan(np.random.default_rng([seed, epoch]))
+    def epoch(self, epoch: int) -> Iterator[TrainingBatch | None]:
+        """Yield the batches of an epoch; the next one is prepared while the current one is used.
+
+        None where this process has no series with both context and target.
+        """
+        generator = np.random.default_rng([self.config.seed, epoch])
+        masks = self.config.tasks.draw(self.cohort, generator)
+        plan = self._plan(masks, generator)
         with ThreadPoolExecutor(max_workers=1) as executor:
-            upcoming = executor.submit(self._make, plan[0], np.random.default_rng([seed, epoch, 0]))
+            upcoming = executor.submit(self._make, plan[0], masks)
             for number in range(1, len(plan) + 1):
                 current = upcoming.result()
                 if number < len(plan):
-                    generator = np.random.default_rng([seed, epoch, number])
-                    upcoming = executor.submit(self._make, plan[number], generator)
-                if current is not None:
-                    yield current
+                    upcoming = executor.submit(self._make, plan[number], masks)
+                yield current
 
-    def _plan(self, generator: np.random.Generator) -> list[Int[np.ndarray, " chosen"]]:
-        size = self.config.batch_size
+    def padding(self, epoch: int) -> float:
+        """Return the share of an epoch's knots that is padding."""
+        generator = np.random.default_rng([self.config.seed, epoch])
+        masks = self.config.tasks.draw(self.cohort, generator)
+        lengths = self._lengths(masks)
+        plan = self._plan(masks, generator)
+        padded = sum(len(batch) * lengths[batch].max() for batch in plan)
+        return 1 - float(lengths.sum() / padded)
+
+    def _lengths(self, masks: WindowMasks) -> Int[np.ndarray, " series"]:
+        """Return the number of knots of every series' context."""
+        cohort = self.cohort
+        origin = cohort.times_hours[cohort.offsets[:-1]][cohort.series_indices]
+        since = np.where(masks.context_mask, hours_since(cohort.times_hours, origin), 0.0)
+        spans = np.maximum.reduceat(since, cohort.offsets[:-1])
+        return num_knots(spans, self.config.knot_hours)
+
+    def _plan(
+        self, masks: WindowMasks, generator: np.random.Generator
+    ) -> list[Int[np.ndarray, " chosen"]]:
+        size, lengths = self.config.batch_size, self._lengths(masks)
         order = generator.permutation(len(self.cohort))
         chunks = np.array_split(order, max(1, len(order) // (size * _BATCHES_IN_CHUNK)))
-        by_length = [
-            chunk[np.argsort(self.cohort.counts[chunk], kind="stable")] for chunk in chunks
-        ]
+        by_length = [chunk[np.argsort(lengths[chunk], kind="stable")] for chunk in chunks]
         arranged = np.concatenate(by_length)
         batches = [arranged[start : start + size] for start in range(0, len(arranged), size)]
         return [batches[index] for index in generator.permutation(len(batches))]
 
-    def _make(
-        self, chosen: Int[np.ndarray, " chosen"], generator: np.random.Generator
-    ) -> TrainingBatch | None:
-        """Make one batch; None where no series has both context and target, as when all are tiny."""
-        window = self._window(self.cohort.select(chosen), generator)
-        if len(window.context) == 0:
-            return None
-        batch = build_batch(window.context, Query.at(window.target), self.normalization)
-        targets = self.normalization.apply(window.target.values, window.target.channels)
-        return TrainingBatch(batch, targets.astype(np.float32))
-
-    def _window(self, cohort: Cohort, generator: np.random.Generator) -> Window:
-        """Cut some series in time and hide single observations of the others."""
-        config, size = self.config, len(cohort)
-        first = cohort.times_hours[cohort.offsets[:-1]]
-        span = cohort.times_hours[cohort.offsets[1:] - 1] - first
-        ends = first + span * generator.uniform(*config.context_share, size)
-        is_forecast = generator.random(size) < config.forecast_share
-        hidden = generator.uniform(*config.hidden_fraction, size)
-        forecast = forecast_masks(
-            cohort, context_end_hours=ends, horizon_hours=config.horizon_hours
+    def _make(self, chosen: Int[np.ndarray, " chosen"], masks: WindowMasks) -> TrainingBatch | None:
+        """Make this process' part of a batch; None where no series has both context and target."""
+        places = np.arange(len(chosen))[self.rank.share]
+        mine = chosen[self.rank.share]
+        starts, stops = self.cohort.offsets[mine], self.cohort.offsets[mine + 1]
+        rows = np.concatenate(
+            [np.arange(*ends) for ends in zip(starts, stops, strict=True)] or [starts]
         )
-        cells = hidden_cells_masks(cohort, hidden_fraction=hidden, generator=generator)
-        masks = forecast.choose(is_forecast[cohort.series_indices], cells)
-        return masks.split(cohort, self.catalogue)
+        part = WindowMasks(masks.context_mask[rows], masks.target_mask[rows])
+        window, usable = part.split_usable(self.cohort.select(mine), self.catalogue)
+        if len(usable) == 0:
+            return None
+        target = window.target
+        batch = build_batch(
+            window.context,
+            Query.at(target),
+            self.normalization,
+            knot_hours=self.config.knot_hours,
+            is_causal=self.config.direction == "filter",
+        )
+        values = self.normalization.apply(target.values, target.channels).astype(np.float32)
+        low, high = self.normalization.interval(target.values, target.channels)
+        return TrainingBatch(
+            batch, values, low.astype(np.float32), high.astype(np.float32), places[usable]
+        )

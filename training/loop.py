@@ -4,6 +4,7 @@ Random numbers come from (seed, epoch) alone, and a checkpoint is written after 
 that is killed and resumed goes through the same numbers as one that is not.
 """
 
+import copy
 import json
 import math
 import time
@@ -14,18 +15,18 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from model.data.windows import queryable
-from model.elbo import EvidenceLowerBound, evidence_lower_bound
+from model.elbo import BoundParts, bound_parts
 from model.latent_ode import LatentODE
 from training.checkpoint import Checkpoint, EpochRecord
 from training.config import TrainingConfig
 from training.loader import Loader, TrainingBatch
-from training.validation import Validation
-
-_MAX_VARIABLE_WEIGHT = 20.0
+from training.objective import VariableWeights
+from training.residual_fit import fit_residual_base
+from training.validation import Judge
 
 
 class ResumeError(ValueError):
@@ -45,25 +46,32 @@ class Progress(Protocol):
 
 
 class Trainer:
-    """Fits a network; `run` returns the best averaged weights."""
+    """Fits a network; `run` returns the best averaged weights.
+
+    `judge` scores the averaged weights after every epoch. `scored_scale` is the size of a
+    standardized unit, for each channel, in the units in which squared errors count (default 1).
+    """
 
     def __init__(
-        self, loader: Loader, validation: Validation, *, data_sha256: str, device: torch.device
+        self,
+        loader: Loader,
+        judge: Judge,
+        *,
+        data_sha256: str,
+        device: torch.device,
+        scored_scale: Float[np.ndarray, " channel"] | None = None,
     ) -> None:
-        self.loader, self.validation, self.config = loader, validation, loader.config
-        self.device = device
+        self.loader, self.judge, self.config = loader, judge, loader.config
+        self.device, self.rank = device, loader.rank
         self.identity = {"config": self.config.to_json(), "data_sha256": data_sha256}
-        architecture = self.config.architecture(
-            num_channels=len(loader.catalogue), num_statics=len(loader.catalogue.statics)
-        )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)  # noqa: TID251  initial weights, undone by the fork
-            self.network = LatentODE(architecture).to(device)
-        self.average = LatentODE(architecture).to(device)
-        self.average.load_state_dict(self.network.state_dict())
+        self.network = _new_network(loader).to(device)
+        fit_residual_base(self.network, loader)
+        self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
         self.best = _copy(self.average)
         self.optimizer = _optimizer(self.network, self.config)
-        self.variable_weights = _variable_weights(loader, device)
+        if scored_scale is None:
+            scored_scale = np.ones(len(loader.catalogue))
+        self.variable_weights = VariableWeights.of(loader, device, scored_scale)
         self.history: list[EpochRecord] = []
         self.step = 0
 
@@ -79,65 +87,84 @@ class Trainer:
             self.history.append(record)
             if is_best:
                 self.best = _copy(self.average)
-            self._checkpoint().write(checkpoint_dir)
+            if self.rank.is_first:
+                self._checkpoint().write(checkpoint_dir)
             progress.on_epoch(record, is_best=is_best)
         return self.best
 
     def _epoch(self, epoch: int, progress: Progress) -> EpochRecord:
         start = time.monotonic()
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
-        bounds = []
+        totals = []
         num_batches = self.loader.num_batches
         self.network.train()
-        for number, batch in enumerate(self.loader.epoch(epoch)):
-            bound = self._train_step(batch, generator, epoch + number / num_batches)
-            bounds.append(
-                [
-                    float(term.detach())
-                    for term in (
-                        bound.elbo,
-                        bound.reconstruction_log_likelihood,
-                        bound.kl_divergence,
-                    )
-                ]
-            )
-            progress.on_batch(epoch, number, num_batches, -bounds[-1][0])
-        elbo, reconstruction, divergence = np.mean(bounds, axis=0)
-        errors = self.validation.errors(self.average, self.device)
+        # Dropout draws from the global generator; the fork gives it back as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._dropout_seed(epoch))  # noqa: TID251  dropout, undone by the fork
+            for number, batch in enumerate(self.loader.epoch(epoch)):
+                totals.append(self._train_step(batch, generator, epoch + number / num_batches))
+                progress.on_batch(epoch, number, num_batches, _loss(totals[-1]))
+        summed = torch.stack(totals).sum(0)
+        errors = self.judge.errors(self.average, self.device)
+        weight, num_series = float(summed[2].clamp(min=1e-6)), float(summed[3].clamp(min=1))
         return EpochRecord(
             epoch=epoch,
-            loss=-float(elbo),
-            reconstruction_log_likelihood=float(reconstruction),
-            kl_divergence=float(divergence),
-            forecast_error=errors.forecast,
-            imputation_error=errors.imputation,
+            loss=_loss(summed),
+            log_likelihood=float(summed[0]) / weight,
+            squared_error=float(summed[1]) / weight,
+            kl_divergence=float(summed[4:].sum()) / num_series,
+            errors=dict(errors),
             seconds=time.monotonic() - start,
         )
 
+    def _dropout_seed(self, epoch: int) -> int:
+        return (self.config.seed * 1_000_003 + epoch) * 1_009 + self.rank.number
+
     def _train_step(
-        self, training_batch: TrainingBatch, generator: torch.Generator, progress_epochs: float
-    ) -> EvidenceLowerBound:
+        self,
+        training_batch: TrainingBatch | None,
+        generator: torch.Generator,
+        progress_epochs: float,
+    ) -> Tensor:
+        """Take one step; return the sums of the whole batch."""
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = _learning_rate(config, self.step, progress_epochs)
-        batch = training_batch.batch.map(lambda array: torch.from_numpy(array).to(self.device))
         noise = torch.randn(
-            (config.num_samples, len(batch.row_counts), config.latent_dim), generator=generator
-        )
-        bound = evidence_lower_bound(
-            self.network(batch, noise.to(self.device)),
-            targets=torch.from_numpy(training_batch.targets).to(self.device),
-            target_weights=self.variable_weights[batch.query_channels],
-            kl_weight=min(1.0, progress_epochs / max(config.kl_warmup_epochs, 1e-6)),
-            free_bits=config.free_bits,
+            (config.num_samples, config.batch_size, config.latent_dim), generator=generator
         )
         self.optimizer.zero_grad()
-        (-bound.elbo).backward()
-        clip_grad_norm_(self.network.parameters(), config.gradient_clip)
+        parts = self._parts(training_batch, noise)
+        size = 4 + config.latent_dim
+        own = torch.zeros(size, device=self.device) if parts is None else parts.totals()
+        totals = self.rank.sum(own)
+        if parts is not None:
+            kl_weight = min(1.0, self.step / max(config.kl_warmup_steps, 1))
+            objective = parts.objective(totals, kl_weight=kl_weight, free_bits=config.free_bits)
+            (-objective).backward()
+        parameters = list(self.network.parameters())
+        self.rank.sum_gradients(parameters)
+        clip_grad_norm_(parameters, config.gradient_clip)
         self.optimizer.step()
         self._update_average()
         self.step += 1
-        return bound
+        return totals
+
+    def _parts(
+        self, training_batch: TrainingBatch | None, noise: Float[Tensor, "sample series latent"]
+    ) -> BoundParts | None:
+        """Run the network on this process' part of a batch."""
+        if training_batch is None:
+            return None
+        batch = training_batch.batch.map(lambda array: torch.from_numpy(array).to(self.device))
+        targets = self.variable_weights.targets(
+            training_batch, self.device, self.config.largest_target
+        )
+        own_noise = noise[:, training_batch.places].to(self.device)
+        is_low = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_low):
+            output = self.network(batch, own_noise)
+        return bound_parts(output, targets)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -202,6 +229,20 @@ def history_json(history: list[EpochRecord]) -> list[dict[str, float]]:
     return [asdict(record) for record in history]
 
 
+def _loss(totals: Tensor) -> float:
+    """Return the loss per unit of target weight, without the divergence."""
+    return float((totals[1] - totals[0]) / totals[2].clamp(min=1e-6))
+
+
+def _new_network(loader: Loader) -> LatentODE:
+    architecture = loader.config.architecture(
+        num_channels=len(loader.catalogue), num_statics=len(loader.catalogue.statics)
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(loader.config.seed)  # noqa: TID251  initial weights, undone by the fork
+        return LatentODE(architecture)
+
+
 def _comparable(identity: Mapping[str, object]) -> str:
     """Return a text in which a tuple and the list that JSON makes of it are the same."""
     return json.dumps(identity, sort_keys=True)
@@ -229,13 +270,3 @@ def _learning_rate(config: TrainingConfig, step: int, progress_epochs: float) ->
     return (
         config.learning_rate * rise * (1 + math.cos(math.pi * progress_epochs / config.epochs)) / 2
     )
-
-
-def _variable_weights(loader: Loader, device: torch.device) -> Tensor:
-    """Return a weight for each channel, (count) ** -exponent, with mean 1 over the observations."""
-    counts = np.bincount(loader.cohort.channels, minlength=len(loader.catalogue)).astype(float)
-    weights = np.where(
-        queryable(loader.catalogue), (counts + 1) ** -loader.config.balance_exponent, 0
-    )
-    weights *= counts.sum() / max((weights * counts).sum(), 1e-9)
-    return torch.from_numpy(np.minimum(weights, _MAX_VARIABLE_WEIGHT).astype(np.float32)).to(device)

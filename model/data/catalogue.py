@@ -9,6 +9,11 @@ Sources of the plausible ranges
     it is, widened where the 8,000 challenge records hold believable values beyond it, or narrowed
     where it admits values that no living patient has; and an audit of the challenge records (zero
     pressures, pH 735, temperatures of -17.8), whose limits stand in the data set's notes.
+
+The recorded steps are those of the challenge records: the coarsest decimal step that more than
+99 % of a variable's plausible values are multiples of. The mean pressure of the cuff has none (thirds
+and whole numbers mixed). FiO2 is charted in steps of 0.05 at that hospital; 0.01, in which it
+can be set, is kept for others.
 """
 
 from model.data.variables import Catalogue, Kind, Static, Variable
@@ -31,6 +36,7 @@ def _row(
     also: tuple[str, ...] = (),
     kind: Kind = Kind.LEVEL,
     log: float | None = None,
+    step: float | None = None,
 ) -> Variable:
     return Variable(
         name=name,
@@ -42,64 +48,65 @@ def _row(
         range_source=source,
         kind=kind,
         log_offset=log,
+        resolution=step,
     )
 
 
 # One line a variable, so that it reads as the table that it is.
 # fmt: off
 _VARIABLES = (
-    _row("Albumin", "Albumin in serum", "g/dL", "1751-7", (0.6, 6.0), _MIMIC),
-    _row("ALP", "Alkaline phosphatase", "U/L", "6768-6", (5.0, 3625.0), _WIDENED, log=0.0),
-    _row("ALT", "Alanine aminotransferase", "U/L", "1742-6", (1.0, 25000.0), _WIDENED, log=0.0),
-    _row("AST", "Aspartate aminotransferase", "U/L", "1920-8", (1.0, 25000.0), _WIDENED, log=0.0),
-    _row("Bilirubin", "Bilirubin, total", "mg/dL", "1975-2", (0.1, 60.0), _MIMIC, log=0.0),
+    _row("Albumin", "Albumin in serum", "g/dL", "1751-7", (0.6, 6.0), _MIMIC, step=0.1),
+    _row("ALP", "Alkaline phosphatase", "U/L", "6768-6", (5.0, 3625.0), _WIDENED, log=0.0, step=1.0),
+    _row("ALT", "Alanine aminotransferase", "U/L", "1742-6", (1.0, 25000.0), _WIDENED, log=0.0, step=1.0),
+    _row("AST", "Aspartate aminotransferase", "U/L", "1920-8", (1.0, 25000.0), _WIDENED, log=0.0, step=1.0),
+    _row("Bilirubin", "Bilirubin, total", "mg/dL", "1975-2", (0.1, 60.0), _MIMIC, log=0.0, step=0.1),
     _row("BUN", "Blood urea nitrogen", "mg/dL", "3094-0",
-         (1.0, 250.0), _MIMIC, also=("6299-2",), log=0.0),
-    _row("Cholesterol", "Cholesterol, total", "mg/dL", "2093-3", (20.0, 600.0), _WIDENED),
+         (1.0, 250.0), _MIMIC, also=("6299-2",), log=0.0, step=1.0),
+    _row("Cholesterol", "Cholesterol, total", "mg/dL", "2093-3", (20.0, 600.0), _WIDENED, step=1.0),
     _row("Creatinine", "Creatinine in serum", "mg/dL", "2160-0",
-         (0.1, 30.0), _NARROWED, also=("38483-4",), log=0.0),
+         (0.1, 30.0), _NARROWED, also=("38483-4",), log=0.0, step=0.1),
     _row("DiasABP", "Diastolic arterial pressure, invasive", "mm[Hg]", "8462-4",
-         (10.0, 200.0), _AUDIT),
-    _row("FiO2", "Fraction of inspired oxygen", "1", "3150-0", (0.21, 1.0), _MIMIC),
+         (10.0, 200.0), _AUDIT, step=1.0),
+    _row("FiO2", "Fraction of inspired oxygen", "1", "3150-0", (0.21, 1.0), _MIMIC, step=0.01),
     _row("GCS", "Glasgow coma scale, total", "{score}", "9269-2",
-         (3.0, 15.0), _MIMIC, kind=Kind.ORDINAL),
+         (3.0, 15.0), _MIMIC, kind=Kind.ORDINAL, step=1.0),
     _row("Glucose", "Glucose in serum or blood", "mg/dL", "2345-7",
-         (10.0, 2000.0), _WIDENED, also=("2339-0",), log=0.0),
+         (10.0, 2000.0), _WIDENED, also=("2339-0",), log=0.0, step=1.0),
     _row("HCO3", "Bicarbonate in serum", "mmol/L", "1963-8",
-         (2.0, 60.0), _NARROWED, also=("1959-6",)),
-    _row("HCT", "Hematocrit", "%", "4544-3", (5.0, 75.0), _NARROWED, also=("48703-3",)),
-    _row("HR", "Heart rate", "/min", "8867-4", (20.0, 250.0), _AUDIT),
-    _row("K", "Potassium in serum", "mmol/L", "2823-3", (1.0, 12.0), _NARROWED, also=("6298-4",)),
+         (2.0, 60.0), _NARROWED, also=("1959-6",), step=1.0),
+    _row("HCT", "Hematocrit", "%", "4544-3", (5.0, 75.0), _NARROWED, also=("48703-3",), step=0.1),
+    _row("HR", "Heart rate", "/min", "8867-4", (20.0, 250.0), _AUDIT, step=1.0),
+    _row("K", "Potassium in serum", "mmol/L", "2823-3", (1.0, 12.0), _NARROWED, also=("6298-4",), step=0.1),
     _row("Lactate", "Lactate in blood", "mmol/L", "32693-4",
-         (0.1, 40.0), _WIDENED, also=("2524-7",), log=0.0),
-    _row("Mg", "Magnesium in serum", "mg/dL", "19123-9", (0.2, 12.0), _AUDIT),
-    _row("MAP", "Mean arterial pressure, invasive", "mm[Hg]", "8478-0", (20.0, 200.0), _AUDIT),
+         (0.1, 40.0), _WIDENED, also=("2524-7",), log=0.0, step=0.1),
+    _row("Mg", "Magnesium in serum", "mg/dL", "19123-9", (0.2, 12.0), _AUDIT, step=0.1),
+    _row("MAP", "Mean arterial pressure, invasive", "mm[Hg]", "8478-0", (20.0, 200.0), _AUDIT, step=1.0),
     _row("MechVent", "Mechanical ventilation, charted only while on", "1", "20124-4",
          (0.0, 1.0), _DEFINED, kind=Kind.STATE),
-    _row("Na", "Sodium in serum", "mmol/L", "2951-2", (90.0, 190.0), _NARROWED, also=("2947-0",)),
+    _row("Na", "Sodium in serum", "mmol/L", "2951-2", (90.0, 190.0), _NARROWED, also=("2947-0",), step=1.0),
     _row("NIDiasABP", "Diastolic arterial pressure, cuff", "mm[Hg]", "76535-4",
-         (10.0, 200.0), _AUDIT),
+         (10.0, 200.0), _AUDIT, step=1.0),
     _row("NIMAP", "Mean arterial pressure, cuff", "mm[Hg]", "76536-2", (15.0, 220.0), _AUDIT),
     _row("NISysABP", "Systolic arterial pressure, cuff", "mm[Hg]", "76534-7",
-         (30.0, 300.0), _AUDIT),
+         (30.0, 300.0), _AUDIT, step=1.0),
     _row("PaCO2", "Partial pressure of carbon dioxide, arterial", "mm[Hg]", "2019-8",
-         (8.0, 200.0), _NARROWED, also=("11557-6",)),
+         (8.0, 200.0), _NARROWED, also=("11557-6",), step=1.0),
     _row("PaO2", "Partial pressure of oxygen, arterial", "mm[Hg]", "2703-7",
-         (15.0, 700.0), _WIDENED, also=("11556-8",), log=0.0),
-    _row("pH", "pH, arterial", "[pH]", "2744-1", (6.5, 8.0), _AUDIT, also=("11558-4",)),
-    _row("Platelets", "Platelets", "10*3/uL", "777-3", (1.0, 2000.0), _NARROWED, log=0.0),
-    _row("RespRate", "Respiratory rate", "/min", "9279-1", (2.0, 80.0), _AUDIT),
+         (15.0, 700.0), _WIDENED, also=("11556-8",), log=0.0, step=1.0),
+    _row("pH", "pH, arterial", "[pH]", "2744-1", (6.5, 8.0), _AUDIT, also=("11558-4",), step=0.01),
+    _row("Platelets", "Platelets", "10*3/uL", "777-3", (1.0, 2000.0), _NARROWED, log=0.0, step=1.0),
+    _row("RespRate", "Respiratory rate", "/min", "9279-1", (2.0, 80.0), _AUDIT, step=1.0),
     _row("SaO2", "Oxygen saturation, arterial", "%", "2708-6",
-         (20.0, 100.0), _NARROWED, also=("20564-1", "59408-5")),
+         (20.0, 100.0), _NARROWED, also=("20564-1", "59408-5"), step=1.0),
     _row("SysABP", "Systolic arterial pressure, invasive", "mm[Hg]", "8480-6",
-         (30.0, 300.0), _AUDIT),
-    _row("Temp", "Body temperature", "Cel", "8310-5", (26.0, 44.0), _AUDIT),
-    _row("TroponinI", "Troponin I, cardiac", "ug/L", "10839-9", (0.01, 100.0), _WIDENED, log=0.0),
-    _row("TroponinT", "Troponin T, cardiac", "ug/L", "6598-7", (0.005, 50.0), _WIDENED, log=0.0),
+         (30.0, 300.0), _AUDIT, step=1.0),
+    _row("Temp", "Body temperature", "Cel", "8310-5", (26.0, 44.0), _AUDIT, step=0.1),
+    _row("TroponinI", "Troponin I, cardiac", "ug/L", "10839-9", (0.01, 100.0), _WIDENED, log=0.0, step=0.1),
+    _row("TroponinT", "Troponin T, cardiac", "ug/L", "6598-7", (0.005, 50.0), _WIDENED, log=0.0, step=0.01),
     _row("Urine", "Urine collected since the previous entry", "mL", "9187-6",
-         (0.0, 5000.0), _AUDIT, kind=Kind.AMOUNT, log=20.0),
-    _row("WBC", "White blood cells", "10*3/uL", "6690-2", (0.05, 500.0), _AUDIT, log=0.0),
-    _row("Weight", "Body weight", "kg", "29463-7", (25.0, 300.0), _AUDIT),
+         (0.0, 5000.0), _AUDIT, kind=Kind.AMOUNT, log=20.0, step=1.0),
+    _row("WBC", "White blood cells", "10*3/uL", "6690-2", (0.05, 500.0), _AUDIT, log=0.0, step=0.1),
+    _row("Weight", "Body weight", "kg", "29463-7", (25.0, 300.0), _AUDIT, step=0.1),
 )
 # fmt: on
 

@@ -2,6 +2,9 @@
 
 A value is transformed (log for skewed variables), then centered and divided by the standard
 deviation of the training cohort. Both directions are exact inverses inside the plausible range.
+
+A value that is recorded in steps stands for the interval that would have been recorded as it:
+`interval` gives its ends, for likelihoods and calibration.
 """
 
 from collections.abc import Mapping
@@ -12,16 +15,23 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from model.data.series import Cohort
-from model.data.variables import Catalogue, Static
+from model.data.variables import Catalogue, Kind, Static
 
 # A variable with fewer training values than this keeps its catalogue mid-range as location and a
 # quarter of its range as scale: two values do not make a standard deviation.
 _MIN_VALUES = 10
+# An end of a cell this close to an end of the plausible range, in steps, is that end.
+_CLOSE_STEPS = 1e-6
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """Location and scale of every channel, in transformed units, and of every static."""
+    """Location and scale of every channel, in transformed units, and of every static.
+
+    `log_offset` is NaN for a channel without a logarithm. `resolution` is the recorded step, in
+    canonical units, and NaN where there is no single one; `grid` is the step of the answers, NaN for
+    all but ordinal variables.
+    """
 
     loc: Float[np.ndarray, " channel"]
     scale: Float[np.ndarray, " channel"]
@@ -30,6 +40,8 @@ class Normalization:
     high: Float[np.ndarray, " channel"]
     static_loc: Float[np.ndarray, " static"]
     static_scale: Float[np.ndarray, " static"]
+    resolution: Float[np.ndarray, " channel"]
+    grid: Float[np.ndarray, " channel"]
 
     @classmethod
     def fit(cls, cohort: Cohort, catalogue: Catalogue) -> "Normalization":
@@ -48,7 +60,11 @@ class Normalization:
                 spread = np.std(values)
                 scale[channel] = spread if spread > 0 else 1.0
         static_loc, static_scale = _fit_statics(cohort, catalogue.statics)
-        return cls(loc, scale, offset, low, high, static_loc, static_scale)
+        resolution = np.array(
+            [np.nan if item.resolution is None else item.resolution for item in catalogue]
+        )
+        grid = np.where([item.kind is Kind.ORDINAL for item in catalogue], resolution, np.nan)
+        return cls(loc, scale, offset, low, high, static_loc, static_scale, resolution, grid)
 
     def apply(
         self, values: Float[np.ndarray, "*shape"], channels: Int[np.ndarray, "*shape"]
@@ -69,6 +85,41 @@ class Normalization:
                 is_log, np.exp(transformed) - np.where(is_log, offset, 0.0), transformed
             )
         return np.clip(canonical, self.low[channels], self.high[channels])
+
+    def interval(
+        self, values: Float[np.ndarray, "*shape"], channels: Int[np.ndarray, "*shape"]
+    ) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
+        """Return the ends, in standardized units, of what would have been recorded as each value.
+
+        Half a step to either side; the cells at the ends of the plausible range take the tails,
+        with -inf and inf as ends. Without a resolution both ends are the standardized value.
+        """
+        step = self.resolution[channels]
+        is_stepped = ~np.isnan(step)
+        half = np.where(is_stepped, step / 2, 0.0)
+        close = np.where(is_stepped, _CLOSE_STEPS * step, 0.0)
+        is_lowest = is_stepped & (values - half <= self.low[channels] + close)
+        is_highest = is_stepped & (values + half >= self.high[channels] - close)
+        low = self.apply(np.where(is_lowest, values, values - half), channels)
+        high = self.apply(np.where(is_highest, values, values + half), channels)
+        return np.where(is_lowest, -np.inf, low), np.where(is_highest, np.inf, high)
+
+    def to_grid(
+        self, values: Float[np.ndarray, "*shape"], channels: Int[np.ndarray, "*#shape"]
+    ) -> Float[np.ndarray, "*shape"]:
+        """Round canonical values of ordinal variables to the value whose cell they lie in.
+
+        Cells are closed above: 7.5 becomes 7, so that a rounded quantile is the smallest value that
+        reaches its level.
+        """
+        step = self.grid[channels]
+        is_ordinal = ~np.isnan(step)
+        if not is_ordinal.any():
+            return values
+        step = np.where(is_ordinal, step, 1.0)
+        rounded = np.ceil(values / step - 0.5) * step
+        bounded = np.clip(rounded, self.low[channels], self.high[channels])
+        return np.where(is_ordinal, bounded, values)
 
     def apply_statics(
         self, statics: Float[np.ndarray, "series static"]

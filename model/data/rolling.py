@@ -99,11 +99,16 @@ def _windows(
 
 
 def _between(series: Series, since: Float[np.ndarray, " observation"], start: float) -> Series:
-    """Cut a window; one without any observation is widened to the observations around it."""
-    left = int(np.searchsorted(since, start))
-    right = int(np.searchsorted(since, start + WINDOW_HOURS, side="right"))
+    """Cut a window; where nothing was observed for so long, the nearest window that holds something.
+
+    No window is longer than the model was trained on, however long the record is silent.
+    """
+    left, right = _bounds(since, start)
     if left == right:
-        left, right = max(left - 1, 0), min(right + 1, len(series))
+        before = since[left - 1] if left > 0 else -np.inf
+        after = since[left] if left < len(since) else np.inf
+        is_before_nearer = start - before <= after - (start + WINDOW_HOURS)
+        left, right = _bounds(since, before - WINDOW_HOURS if is_before_nearer else after)
     return Series(
         series.subject_id,
         series.times_hours[left:right],
@@ -111,3 +116,8 @@ def _between(series: Series, since: Float[np.ndarray, " observation"], start: fl
         series.values[left:right],
         series.statics,
     )
+
+
+def _bounds(since: Float[np.ndarray, " observation"], start: float) -> tuple[int, int]:
+    left = int(np.searchsorted(since, start))
+    return left, int(np.searchsorted(since, start + WINDOW_HOURS, side="right"))

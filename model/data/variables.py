@@ -34,7 +34,9 @@ class Variable:
     `plausible_range` (canonical unit, inclusive) is used twice: a measured value outside it is
     dropped with a report line, and no answer ever leaves it. It is not a reference range for
     healthy people. `log_offset` is None for an untransformed variable, else the model sees
-    log(value + log_offset).
+    log(value + log_offset). `resolution` is the step to which values are recorded, in the canonical
+    unit: a recorded value stands for all values within half a step. It is None where records share
+    no single step.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Variable:
     also_loinc: tuple[str, ...] = ()
     kind: Kind = Kind.LEVEL
     log_offset: float | None = None
+    resolution: float | None = None
 
     def __post_init__(self) -> None:
         low, high = self.plausible_range
@@ -57,6 +60,13 @@ class Variable:
             raise ValueError(
                 f"`log_offset` of {self.name} must keep log(value + offset) finite over its range"
             )
+        if self.resolution is not None and not 0 < self.resolution <= high - low:
+            raise ValueError(
+                f"`resolution` of {self.name} must be positive and no wider than the plausible "
+                f"range, got {self.resolution}"
+            )
+        if self.kind is Kind.ORDINAL and self.resolution is None:
+            raise ValueError(f"{self.name} is ordinal and needs a `resolution`, the score's step")
 
     @property
     def is_queryable(self) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from model.data.series import Cohort, hours_since, offsets_from_counts
 from model.data.variables import Catalogue
@@ -38,10 +38,16 @@ class WindowMasks:
 
         Targets of variables that are never estimated are left out.
         """
+        return self.split_usable(cohort, catalogue)[0]
+
+    def split_usable(
+        self, cohort: Cohort, catalogue: Catalogue
+    ) -> tuple[Window, Int[np.ndarray, " usable"]]:
+        """Split as `split` does, and return which series are left."""
         estimated = queryable(catalogue)[cohort.channels]
         context, target = cohort.keep(self.context_mask), cohort.keep(self.target_mask & estimated)
         usable = np.flatnonzero((context.counts > 0) & (target.counts > 0))
-        return Window(context.select(usable), target.select(usable))
+        return Window(context.select(usable), target.select(usable)), usable
 
 
 def forecast_masks(

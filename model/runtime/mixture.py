@@ -1,8 +1,9 @@
-"""Summaries of the predictive distribution, an equal mixture of Laplace distributions. Numpy only.
+"""The predictive distribution of every query: a weighted mixture of Laplace distributions. Numpy only.
 
-One component for each posterior sample of the latent state, in standardized units. Quantiles come
-from inverting the mixture's distribution function; moments from a quadrature of each component
-after it is turned into canonical units, so that logarithms and bounds are accounted for.
+A component is one posterior draw of the latent state combined with one component of the decoder.
+Components are in standardized units; quantiles come from inverting the mixture's distribution
+function (`quantiles`), moments from a quadrature of each component after it is turned into
+canonical units, so that logarithms and bounds are accounted for.
 """
 
 from dataclasses import dataclass
@@ -12,93 +13,167 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from model.data.normalization import Normalization
+from model.runtime.inversion import invert_mixture, reduce_components
 
-# Newton steps on log F converge in about six turns; bisection takes over where a kink keeps them
-# from it.
-_NEWTON_TURNS = 16
-_MAX_TURNS = 70
-_TOLERANCE = 1e-12
-_MIN_DENSITY = 1e-200
-_NUM_NODES = 16
+# Of either half: exact for polynomials, 0.01 scales off where a bound cuts a component.
+_NUM_NODES = 8
+# Numbers in one array of the quadrature: 8 MB.
+_MAX_NUMBERS = 2**20
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and the two parts of the predictive variance, in canonical units."""
+
+    mean: Float[np.ndarray, " query"]
+    latent_variance: Float[np.ndarray, " query"]
+    observation_variance: Float[np.ndarray, " query"]
 
 
 @dataclass(frozen=True)
 class LaplaceMixture:
-    """Location and scale of every component, in standardized units, and the channel of each query."""
+    """Location, scale and weight of every component, in standardized units.
+
+    The weights of a query sum to one. Components stand draw by draw: those of the first of
+    `num_draws` posterior draws, then those of the second; `num_draws` divides their number.
+    """
 
     loc: Float[np.ndarray, "component query"]
     scale: Float[np.ndarray, "component query"]
+    weight: Float[np.ndarray, "component query"]
     channels: Int[np.ndarray, " query"]
+    num_draws: int = 1
 
     def cdf(self, values: Float[np.ndarray, "level query"]) -> Float[np.ndarray, "level query"]:
-        """Return the probability of a value at or below each of `values`."""
-        z = (values[:, None] - self.loc) / self.scale
+        """Return the probability of a standardized value at or below each of `values`."""
+        z = (values - self.loc[:, None]) / self.scale[:, None]
         tail = 0.5 * np.exp(-np.abs(z))
-        return np.where(z < 0, tail, 1 - tail).mean(axis=1)
+        return reduce_components(self.weight[:, None] * np.where(z < 0, tail, 1 - tail))
+
+    def log_density(self, values: Float[np.ndarray, " query"]) -> Float[np.ndarray, " query"]:
+        """Return the logarithm of the density at standardized values."""
+        distance = np.abs(values - self.loc) / self.scale
+        return _log_sum(_log(self.weight) - np.log(2 * self.scale) - distance)
+
+    def log_mass(
+        self, low: Float[np.ndarray, " query"], high: Float[np.ndarray, " query"]
+    ) -> Float[np.ndarray, " query"]:
+        """Return the logarithm of the probability between `low` and `high`, which may be infinite.
+
+        No difference of two numbers close to one is taken: an interval far out in a tail has its
+        probability to full relative precision.
+        """
+        from_low, from_high = (low - self.loc) / self.scale, (high - self.loc) / self.scale
+        nearest = np.where(from_low > 0, from_low, np.where(from_high < 0, -from_high, 0.0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            one_sided = 0.5 * -np.expm1(from_low - from_high)
+            astride = -0.5 * (
+                np.expm1(np.minimum(from_low, 0)) + np.expm1(-np.maximum(from_high, 0))
+            )
+        share = np.where(nearest > 0, one_sided, astride)
+        return _log_sum(_log(self.weight) + _log(share) - nearest)
+
+    def log_likelihood(
+        self, low: Float[np.ndarray, " query"], high: Float[np.ndarray, " query"]
+    ) -> Float[np.ndarray, " query"]:
+        """Return log mass where `low` < `high` (an interval-censored value), log density elsewhere.
+
+        The two ends are those of `Normalization.interval`.
+        """
+        is_interval = low < high
+        point = np.where(is_interval, 0.0, low)
+        return np.where(is_interval, self.log_mass(low, high), self.log_density(point))
+
+    def probability_integral_transform(
+        self,
+        low: Float[np.ndarray, " query"],
+        high: Float[np.ndarray, " query"],
+        uniform: Float[np.ndarray, " query"],
+    ) -> Float[np.ndarray, " query"]:
+        """Return F(low) + uniform (F(high) - F(low)): uniform if the mixture is right.
+
+        The randomized transform of an interval-censored value (Brockwell 2007); `uniform` has no
+        effect where `low` equals `high`.
+        """
+        below, above = self.cdf(np.stack([low, high]))
+        return np.clip(below + uniform * (above - below), 0.0, 1.0)
 
     def quantiles(
-        self, levels: Float[np.ndarray, " level"], normalization: Normalization
+        self,
+        levels: Float[np.ndarray, "level query"] | Float[np.ndarray, " level"],
+        normalization: Normalization,
     ) -> Float[np.ndarray, "level query"]:
-        """Return quantiles in canonical units, nondecreasing in the level, inside the bounds.
+        """Return quantiles in canonical units: nondecreasing in the level, inside the bounds.
 
-        A level above one half is found as the level below one half of the mirrored mixture.
+        Levels lie strictly between 0 and 1 and may differ from query to query. The quantiles of a
+        variable on a grid are the smallest grid values whose cells reach the level.
         """
-        each = self.loc + self.scale * laplace_quantile(levels)[:, None, None]
-        if len(self.loc) == 1:
-            found = each[:, 0]
-        else:
-            sign = np.where(levels > 0.5, -1.0, 1.0)
-            tail = np.minimum(levels, 1 - levels)
-            rows = [self._lower_quantile(*pair) for pair in zip(sign, tail, each, strict=True)]
-            found = np.stack(rows)
-        ordered = np.maximum.accumulate(found[np.argsort(levels)], axis=0)
-        standardized = ordered[np.argsort(np.argsort(levels))]
-        return normalization.invert(standardized, self.channels[None])
+        found = self.standardized_quantiles(levels)
+        canonical = normalization.invert(found, self.channels[None])
+        return normalization.to_grid(canonical, self.channels[None])
 
-    def _lower_quantile(
-        self, sign: float, level: float, each: Float[np.ndarray, "component query"]
-    ) -> Float[np.ndarray, " query"]:
-        """Solve log F(sign x) = log(level) for level <= 0.5 by Newton steps inside a shrinking bracket.
+    def standardized_quantiles(
+        self, levels: Float[np.ndarray, "level query"] | Float[np.ndarray, " level"]
+    ) -> Float[np.ndarray, "level query"]:
+        """Return quantiles in standardized units, nondecreasing in the level."""
+        asked = levels[:, None] if levels.ndim == 1 else levels
+        asked = np.broadcast_to(asked, (len(levels), self.loc.shape[1]))
+        found = invert_mixture(asked, self.loc, self.scale, self.weight)
+        if np.all(asked[1:] >= asked[:-1]):
+            return np.maximum.accumulate(found, axis=0)
+        order = np.argsort(asked, axis=0, kind="stable")
+        ordered = np.maximum.accumulate(np.take_along_axis(found, order, axis=0), axis=0)
+        result = np.empty_like(ordered)
+        np.put_along_axis(result, order, ordered, axis=0)
+        return result
 
-        The quantile lies between those of the components, `each`. A query stops when its own step
-        vanishes, so that its result does not depend on the other queries.
-        """
-        result = np.empty(each.shape[1])
-        left = np.arange(each.shape[1])
-        loc, scale, each = sign * self.loc, self.scale, sign * each
-        low, high = each.min(axis=0), each.max(axis=0)
-        x = _component_mean(each)
-        for turn in range(_MAX_TURNS):
-            probability, density = _lower_tail(x, loc, scale)
-            is_below = probability < level
-            low, high = np.where(is_below, x, low), np.where(is_below, high, x)
-            slope = np.maximum(density, _MIN_DENSITY) / probability
-            new = x - np.log(probability / level) / slope
-            if turn >= _NEWTON_TURNS:
-                new = (low + high) / 2
-            new = np.where((low <= new) & (new <= high), new, (low + high) / 2)
-            is_left = np.abs(new - x) > _TOLERANCE * (1 + np.abs(x))
-            result[left] = new
-            if not is_left.any():
-                break
-            left, x, low, high = (array[is_left] for array in (left, new, low, high))
-            loc, scale = loc[:, is_left], scale[:, is_left]
-        return sign * result
+    def moments(self, normalization: Normalization) -> Moments:
+        """Return mean, variance between the draws' means, and mean variance within a draw."""
+        means, variances = np.empty(self.loc.shape), np.empty(self.loc.shape)
+        num_pieces = 1 + 2 * _NUM_NODES * self.loc.size // _MAX_NUMBERS
+        for piece in np.array_split(np.arange(len(self.channels)), num_pieces):
+            means[:, piece], variances[:, piece] = _laplace_moments(
+                self.loc[:, piece], self.scale[:, piece], self.channels[piece], normalization
+            )
+        weight, mean_of, variance_of = map(self._by_draw, (self.weight, means, variances))
+        share = reduce_components(weight)
+        draw_means = reduce_components(weight * mean_of) / share
+        spread = variance_of + (mean_of - draw_means) ** 2
+        mean = reduce_components(share * draw_means)
+        return Moments(
+            mean=mean,
+            latent_variance=reduce_components(share * (draw_means - mean) ** 2),
+            observation_variance=reduce_components(reduce_components(weight * spread)),
+        )
 
-    def moments(
-        self, normalization: Normalization
-    ) -> tuple[
-        Float[np.ndarray, " query"], Float[np.ndarray, " query"], Float[np.ndarray, " query"]
-    ]:
-        """Return mean, latent variance and observation variance in canonical units."""
-        # Either half of a Laplace distribution is exponential: Gauss-Laguerre knows its moments exactly.
-        nodes, weights = _laguerre_rule(_NUM_NODES)
-        at = np.concatenate([-nodes, nodes])[:, None, None]
-        weights = np.concatenate([weights, weights])[:, None, None] / 2
-        values = normalization.invert(self.loc + self.scale * at, self.channels[None, None])
-        means = (weights * values).sum(axis=0)
-        variances = (weights * (values - means) ** 2).sum(axis=0)
-        return means.mean(axis=0), means.var(axis=0), variances.mean(axis=0)
+    def _by_draw(
+        self, values: Float[np.ndarray, "component query"]
+    ) -> Float[np.ndarray, "one draw query"]:
+        """Give draws an axis of their own, after that of a draw's components."""
+        shape = (self.num_draws, len(self.loc) // self.num_draws, self.loc.shape[1])
+        return values.reshape(shape).swapaxes(0, 1)
+
+
+def _laplace_moments(
+    loc: Float[np.ndarray, "component query"],
+    scale: Float[np.ndarray, "component query"],
+    channels: Int[np.ndarray, " query"],
+    normalization: Normalization,
+) -> tuple[Float[np.ndarray, "component query"], Float[np.ndarray, "component query"]]:
+    """Return mean and variance of every component in canonical units."""
+    # Either half of a Laplace distribution is exponential: Gauss-Laguerre knows its moments exactly.
+    nodes, weights = _laguerre_rule(_NUM_NODES)
+    at = np.concatenate([-nodes, nodes])[:, None, None]
+    weights = np.concatenate([weights, weights])[:, None, None] / 2
+    values = normalization.invert(loc + scale * at, channels[None, None])
+    means = reduce_components(weights * values)
+    return means, reduce_components(weights * (values - means) ** 2)
+
+
+def laplace_quantile(levels: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Return quantiles of the standard Laplace distribution."""
+    centered = levels - 0.5
+    return -np.sign(centered) * np.log1p(-2 * np.abs(centered))
 
 
 @cache
@@ -109,23 +184,13 @@ def _laguerre_rule(
     return np.polynomial.laguerre.laggauss(num_nodes)
 
 
-def _lower_tail(
-    x: Float[np.ndarray, " query"],
-    loc: Float[np.ndarray, "component query"],
-    scale: Float[np.ndarray, "component query"],
-) -> tuple[Float[np.ndarray, " query"], Float[np.ndarray, " query"]]:
-    """Return the distribution function and the density of an equal Laplace mixture."""
-    z = (x - loc) / scale
-    tail = 0.5 * np.exp(-np.abs(z))
-    return _component_mean(np.where(z < 0, tail, 1 - tail)), _component_mean(tail / scale)
+def _log(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    with np.errstate(divide="ignore"):
+        return np.log(values)
 
 
-def _component_mean(values: Float[np.ndarray, "component query"]) -> Float[np.ndarray, " query"]:
-    # numpy's own mean adds in an order that depends on the number of queries, and so would the last bit.
-    return sum(values, start=np.zeros(values.shape[1])) / len(values)
-
-
-def laplace_quantile(levels: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Return quantiles of the standard Laplace distribution."""
-    centered = levels - 0.5
-    return -np.sign(centered) * np.log1p(-2 * np.abs(centered))
+def _log_sum(terms: Float[np.ndarray, "component query"]) -> Float[np.ndarray, " query"]:
+    """Return log(sum(exp(terms))) over components, -inf where every term is."""
+    top = terms.max(axis=0)
+    shift = np.where(np.isfinite(top), top, 0.0)
+    return _log(reduce_components(np.exp(terms - shift))) + shift

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from model.artifact import Artifact
 from model.data.batch import Query
@@ -30,11 +30,13 @@ class Request:
 class Prediction:
     """The predictive distribution of every query, in canonical units, in the order of the request.
 
-    predictive variance = latent_variance + observation_variance. `samples` are joint: the draws of
-    one row belong to one course of the series. `outside_hours` is how far a query lies before the
-    first or after the last context observation (0 inside); `support` counts the context
-    observations of its variable. `out_of_distribution` is, for each series, the share of held-out
-    training series that look less unusual to the encoder.
+    Everything is calibrated on held-out subjects. predictive variance = latent_variance +
+    observation_variance. `samples` are joint: the draws of one row belong to one course of the
+    series. `outside_hours` is how far a query lies before the first or after the last context
+    observation (0 inside); `support` counts the context observations of its variable;
+    `held_out_subjects` how many subjects its coverage was calibrated on. `is_uninformative` is True
+    where the answer says of this subject what is true of anyone. `out_of_distribution` is, for each
+    series, the share of held-out series that look less unusual to the encoder.
     """
 
     mean: Float[np.ndarray, " query"]
@@ -44,6 +46,8 @@ class Prediction:
     samples: Float[np.ndarray, "sample query"]
     outside_hours: Float[np.ndarray, " query"]
     support: Int[np.ndarray, " query"]
+    held_out_subjects: Int[np.ndarray, " query"]
+    is_uninformative: Bool[np.ndarray, " query"]
     out_of_distribution: Float[np.ndarray, " series"]
 
 

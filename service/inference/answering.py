@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from model.calibration import MIN_SUBJECTS
 from model.data.variables import Catalogue
 from model.runtime.predictor import Prediction, Predictor
 from service.inference.answers import (
@@ -125,13 +126,14 @@ def _variable(
 
 
 def _usable(prediction: Prediction) -> Bool[np.ndarray, " query"]:
-    """Return where every number of the answer is finite."""
+    """Return where every number of the answer is finite and says something about this series."""
     variance = prediction.latent_variance + prediction.observation_variance
     usable: Bool[np.ndarray, " query"] = (
         np.isfinite(prediction.mean)
         & np.isfinite(variance)
         & np.isfinite(prediction.quantiles).all(axis=0)
         & np.isfinite(prediction.samples).all(axis=0)
+        & ~prediction.is_uninformative
     )
     return usable
 
@@ -151,7 +153,8 @@ def _status(
     )
     is_flagged = prediction.out_of_distribution[0] >= OUT_OF_DISTRIBUTION_SCORE
     order = list(Status)
-    conditions = [~usable, np.full(len(times), is_flagged), is_outside, prediction.support == 0]
+    is_thin = (prediction.support == 0) | (prediction.held_out_subjects < MIN_SUBJECTS)
+    conditions = [~usable, np.full(len(times), is_flagged), is_outside, is_thin]
     positions = np.select(conditions, range(len(conditions)), default=len(conditions))
     return [order[position] for position in positions]
 
@@ -199,24 +202,25 @@ def _probabilities(
         for (number, channel), event in longest.items()
     ]
     predictions = ask(predictor, questions, options)
-    samples = {
-        key: prediction.samples for key, prediction in zip(longest, predictions, strict=True)
-    }
+    found = dict(zip(longest, predictions, strict=True))
     answers: list[list[EventAnswer]] = [[] for _ in series]
     for number, event in asked:
-        answers[number].append(_event(event, samples[number, event.channel]))
+        answers[number].append(_event(event, found[number, event.channel]))
     return answers
 
 
-def _event(event: AskedEvent, samples: Float[np.ndarray, "sample time"]) -> EventAnswer:
-    values = samples[:, : len(event.times_hours)]
+def _event(event: AskedEvent, prediction: Prediction) -> EventAnswer:
+    """Count the samples beyond the threshold; without one usable time there is no probability."""
+    own = slice(len(event.times_hours))
+    values = prediction.samples[:, own]
+    is_usable = np.isfinite(values).all() and not prediction.is_uninformative[own].all()
     beyond = values < event.threshold if event.is_below else values > event.threshold
     return EventAnswer(
         variable=event.variable.name,
         unit=event.variable.unit,
         within_hours=event.within_hours,
-        probability=float(beyond.any(axis=1).mean()) if np.isfinite(values).all() else None,
-        num_samples=len(samples),
+        probability=float(beyond.any(axis=1).mean()) if is_usable else None,
+        num_samples=len(values),
         num_times=len(event.times_hours),
         below=event.threshold if event.is_below else None,
         above=None if event.is_below else event.threshold,

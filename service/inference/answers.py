@@ -13,13 +13,16 @@ class Status(StrEnum):
     """How far an answer can be relied on. Where several hold, the first in this order is given."""
 
     ABSTAINED = "abstained"
-    """The model gave no usable number; the answer is null."""
+    """The answer is null: no usable number, or one that would hold for anyone.
+
+    The latter is a 90 % interval that contains the population's own.
+    """
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     """The series looks unlike those that the model was trained on."""
     EXTRAPOLATED = "extrapolated"
     """The time is far outside the record."""
     LOW_SUPPORT = "low_support"
-    """The variable has no observation that was used."""
+    """No observation of the variable was used, or too few held-out subjects vouch for the interval."""
     OK = "ok"
 
 
@@ -86,8 +89,8 @@ class EventAnswer:
     """Probability that the variable is beyond the threshold at least once.
 
     Counted over `num_samples` joint samples at `num_times` times, every half hour after `as_of`.
-    The threshold is given in the variable's canonical unit. Without a usable sample there is no
-    probability.
+    The threshold is given in the variable's canonical unit. Where every
+    answer at these times is abstained there is no probability.
     """
 
     variable: str

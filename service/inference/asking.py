@@ -91,5 +91,7 @@ def _of_series(prediction: Prediction, number: int, start: int, stop: int) -> Pr
         samples=prediction.samples[:, start:stop],
         outside_hours=prediction.outside_hours[start:stop],
         support=prediction.support[start:stop],
+        held_out_subjects=prediction.held_out_subjects[start:stop],
+        is_uninformative=prediction.is_uninformative[start:stop],
         out_of_distribution=prediction.out_of_distribution[number : number + 1],
     )

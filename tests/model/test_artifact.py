@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from tests.series import random_cohort
 CONFIG = LatentODEConfig(num_channels=len(CATALOGUE), num_statics=len(CATALOGUE.statics))
 WEIGHTS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(1, np.float32)}
 NORMALIZATION = Normalization.fit(random_cohort(20, np.random.default_rng(0)), CATALOGUE)
-CALIBRATION = Calibration(np.linspace(0, 3, 7), np.full(len(CATALOGUE), 4.0))
+CALIBRATION = replace(
+    Calibration.uncalibrated(len(CATALOGUE)), encoder_divergences=np.linspace(0, 3, 7)
+)
 
 
 def _write(directory: Path) -> Path:
@@ -91,7 +94,8 @@ def _list_a_path_outside(directory: Path) -> None:
         (lambda d: (d / "config.json").unlink(), "config.json is missing"),
         (lambda d: (d / "manifest.json").unlink(), "manifest.json is missing"),
         (lambda d: (d / "extra.bin").write_text("x"), "unknown file extra.bin"),
-        (_edit_manifest("schema_version", SCHEMA_VERSION + 1), "schema version"),
+        (_edit_manifest("schema_version", SCHEMA_VERSION + 1), "update the program"),
+        (_edit_manifest("schema_version", SCHEMA_VERSION - 1), "fit the model again"),
         (_edit_manifest("files", {}), "unknown file"),
         (_edit_manifest("surprise", 1), "not a manifest"),
         (_list_a_path_outside, "unknown file ../secret"),

@@ -10,212 +10,292 @@ from torch import Tensor
 from model.config import LatentODEConfig
 from model.data.batch import Query, build_batch
 from model.data.catalogue import CATALOGUE
-from model.data.normalization import Normalization
-from model.data.series import Cohort, offsets_from_counts
-from model.elbo import evidence_lower_bound
-from model.latent_ode import LatentODE, LatentODEOutput
-from tests.series import random_cohort
-
-COHORT = random_cohort(6, np.random.default_rng(11))
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
-CONFIG = LatentODEConfig(
-    num_channels=len(CATALOGUE),
-    num_statics=len(CATALOGUE.statics),
-    latent_dim=8,
-    encoder_dim=12,
-    dynamics_dim=10,
-    decoder_dim=14,
+from model.data.series import Cohort
+from model.data.windows import forecast_masks
+from model.decoder import DecodedQueries
+from model.latent_ode import LatentODE
+from tests.model.networks import (
+    COHORT,
+    CONFIG,
+    NOISE,
+    NORMALIZATION,
+    NUM_SAMPLES,
+    answer,
+    grid_query,
+    random_network,
+    untrained_network,
 )
-NOISE = torch.randn(3, 1, CONFIG.latent_dim, generator=torch.Generator().manual_seed(0))
+
 TIMES = np.array([-1.0, 0.5, 7.25, 30.0, 55.0])
+CHANNELS = (14, 18, 10)
+HR = CATALOGUE.channel("HR")
+TOLERANCE = 1e-5
 
 
-@pytest.fixture(scope="module")
-def network() -> LatentODE:
-    """A network whose every weight matters: no zero-initialized head."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)  # noqa: TID251  a fixed random network, undone by the fork
-        made = LatentODE(CONFIG)
-        for parameter in made.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-    return made.eval().requires_grad_(requires_grad=False)
+@pytest.fixture(
+    scope="module",
+    params=[(encoder, way) for encoder in ("attention", "gru") for way in ("smooth", "filter")],
+    ids=" ".join,
+)
+def network(request: pytest.FixtureRequest) -> LatentODE:
+    encoder, direction = request.param
+    return random_network(encoder=encoder, direction=direction).requires_grad_(requires_grad=False)
 
 
-def _query(
-    num_series: int, times: np.ndarray = TIMES, channels: tuple[int, ...] = (14, 18, 10)
-) -> Query:
-    per_series = len(times) * len(channels)
-    return Query(
-        offsets_from_counts(np.full(num_series, per_series)),
-        np.tile(np.repeat(times, len(channels)), num_series),
-        np.tile(np.array(channels), len(times) * num_series),
-    )
+def _query(times: np.ndarray = TIMES, channels: tuple[int, ...] = CHANNELS) -> Query:
+    return grid_query(len(COHORT), times, channels)
 
 
-def _answer(network: LatentODE, cohort: Cohort, query: Query) -> LatentODEOutput:
-    output: LatentODEOutput = network(
-        build_batch(cohort, query, NORMALIZATION).map(torch.from_numpy), NOISE
-    )
-    return output
+def _numbers(decoded: DecodedQueries) -> Tensor:
+    """Return everything that is said about each query."""
+    return torch.cat([decoded.logits, decoded.loc, decoded.scale], dim=-1)
 
 
-def _loc(network: LatentODE, cohort: Cohort, query: Query) -> Tensor:
-    return _answer(network, cohort, query).decoded.loc
+def _answers(network: LatentODE, cohort: Cohort, query: Query) -> Tensor:
+    """Return what is said, [series query number]."""
+    found = _numbers(answer(network, cohort, query).decoded)
+    return found.unflatten(1, (len(cohort), -1)).movedim(0, 2)
+
+
+def _assert_close(found: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 def test_a_series_alone_gets_the_answer_that_it_gets_in_company(network: LatentODE) -> None:
-    together = _loc(network, COHORT, _query(len(COHORT))).view(3, len(COHORT), -1)
+    together = _answers(network, COHORT, _query())
     for index in range(len(COHORT)):
-        alone = _loc(network, COHORT.select([index]), _query(1))
-        torch.testing.assert_close(alone, together[:, index], atol=2e-6, rtol=2e-6)
+        alone = _answers(network, COHORT.select([index]), grid_query(1, TIMES, CHANNELS))
+        _assert_close(alone[0], together[index])
 
 
 def test_the_order_of_series_does_not_matter(network: LatentODE) -> None:
     order = np.random.default_rng(0).permutation(len(COHORT))
-    expected = _loc(network, COHORT, _query(len(COHORT))).view(3, len(COHORT), -1)[:, order]
-    found = _loc(network, COHORT.select(order), _query(len(COHORT))).view(3, len(COHORT), -1)
-    torch.testing.assert_close(found, expected, atol=2e-6, rtol=2e-6)
+    expected = _answers(network, COHORT, _query())[order]
+    _assert_close(_answers(network, COHORT.select(order), _query()), expected)
 
 
 def test_adding_queries_changes_no_other_answer(network: LatentODE) -> None:
-    few = _loc(network, COHORT, _query(len(COHORT), TIMES[:3], (14, 18)))
-    many = _loc(network, COHORT, _query(len(COHORT), TIMES, (14, 18, 3)))
-    chosen = many.view(3, len(COHORT), len(TIMES), 3)[:, :, :3, :2]
-    torch.testing.assert_close(few.view(3, len(COHORT), 3, 2), chosen, atol=2e-6, rtol=2e-6)
+    few = _answers(network, COHORT, _query(TIMES[:3], (14, 18)))
+    many = _answers(network, COHORT, _query(TIMES, (14, 18, 3))).unflatten(1, (len(TIMES), 3))
+    _assert_close(few, many[:, :3, :2].flatten(1, 2))
 
 
 def test_one_query_asked_twice_gets_one_answer(network: LatentODE) -> None:
-    found = _loc(network, COHORT, _query(len(COHORT), np.array([7.0, 7.0]), (14,)))
-    first, second = found.view(3, len(COHORT), 2).unbind(-1)
-    torch.testing.assert_close(first, second, atol=2e-6, rtol=2e-6)
+    first, second = _answers(network, COHORT, _query(np.array([7.0, 7.0]), (14,))).unbind(1)
+    _assert_close(first, second)
 
 
-def test_a_common_shift_of_times_changes_nothing(network: LatentODE) -> None:
+def test_a_common_shift_of_times_changes_no_bit(network: LatentODE) -> None:
     shifted = replace(COHORT, times_hours=COHORT.times_hours + 8765.4321)
-    query = _query(len(COHORT))
+    query = _query()
     moved = Query(query.offsets, query.times_hours + 8765.4321, query.channels)
-    assert torch.equal(_loc(network, COHORT, query), _loc(network, shifted, moved))
+    assert torch.equal(_answers(network, COHORT, query), _answers(network, shifted, moved))
 
 
-def test_the_scale_never_shrinks_as_the_record_recedes(network: LatentODE) -> None:
-    horizon = 60 + np.array([0.0, 0.1, 0.5, 1.0, 3.0, 8.0, 24.0])
+def test_every_answer_is_finite_wherever_it_is_asked(network: LatentODE) -> None:
+    """A single observation; a variable that was never observed; long before and long after."""
+    single = COHORT.keep(np.isin(np.arange(len(COHORT.values)), COHORT.offsets[:-1]))
+    assert single.counts.tolist() == [1] * len(COHORT)
+    times = np.array([-5000.0, -1e-6, 0.0, 1e-6, 47.0, 5000.0])
+    for cohort in (single, COHORT):
+        query = _query(times, tuple(range(len(CATALOGUE))))
+        output = answer(network, cohort, query)
+        assert bool(_numbers(output.decoded).isfinite().all())
+        assert bool((output.decoded.scale >= network.config.min_scale).all())
+
+
+def test_a_batch_without_queries_has_a_posterior(network: LatentODE) -> None:
+    output = answer(network, COHORT, _query(TIMES[:0]))
+    assert output.decoded.loc.shape == (NUM_SAMPLES, 0, CONFIG.num_components)
+    assert bool(output.posterior.loc.isfinite().all())
+
+
+def test_every_input_matters(network: LatentODE) -> None:
+    """The laws above would hold for a network that reads nothing."""
+    expected = _answers(network, COHORT, _query(TIMES[1:]))
+    doubled = replace(COHORT, values=COHORT.values * 1.05)
+    statics = replace(COHORT, statics=np.where(np.isnan(COHORT.statics), 1.0, COHORT.statics + 1))
+    stretched = replace(COHORT, times_hours=COHORT.times_hours * 1.1)
+    for changed in (doubled, statics, stretched):
+        moved = (_answers(network, changed, _query(TIMES[1:])) - expected).abs().amax((1, 2, 3))
+        assert bool((moved > 1e-4).all())
+    other_noise = _numbers(answer(network, COHORT, _query(), NOISE + 1).decoded)
+    assert not torch.allclose(other_noise, _numbers(answer(network, COHORT, _query()).decoded))
+
+
+def _moved_by_the_future(network: LatentODE, time: float, *, remove: bool) -> Tensor:
+    """Change every observation after a time; return how far the answers up to it move."""
+    origins = COHORT.times_hours[COHORT.offsets[:-1]]
+    is_later = COHORT.times_hours - origins[COHORT.series_indices] > time
+    assert is_later.mean() > 0.2
+    if remove:
+        changed = COHORT.keep(~is_later)
+    else:
+        changed = replace(COHORT, values=np.where(is_later, COHORT.values * 1.3, COHORT.values))
+    query = _query(np.array([0.0, 0.3 * time, time]), (14, 18, 10, 3))
+    owners = np.repeat(np.arange(len(COHORT)), np.diff(query.offsets))
+    asked = Query(query.offsets, query.times_hours + origins[owners], query.channels)
+    found, expected = (_answers(network, cohort, asked) for cohort in (changed, COHORT))
+    return (found - expected).abs().amax()
+
+
+FILTERS = pytest.mark.parametrize("encoder", ["attention", "gru"])
+
+
+@FILTERS
+@pytest.mark.parametrize("time", [5.0, 5.4, 23.9])
+@pytest.mark.parametrize("remove", [False, True], ids=["perturbed", "removed"])
+def test_nothing_after_a_query_changes_the_answer_of_a_filter(
+    encoder: str, time: float, remove: bool
+) -> None:
+    network = random_network(encoder=encoder, direction="filter")
+    with torch.no_grad():
+        assert float(_moved_by_the_future(network, time, remove=remove)) < 1e-5
+
+
+@FILTERS
+def test_the_answers_of_a_smoother_use_the_future(encoder: str) -> None:
+    network = random_network(encoder=encoder, direction="smooth")
+    with torch.no_grad():
+        assert float(_moved_by_the_future(network, 5.4, remove=False)) > 1e-2
+
+
+def test_a_forecast_from_a_cut_context_knows_nothing_after_the_cut(network: LatentODE) -> None:
+    masks = forecast_masks(COHORT, context_end_hours=20.0, horizon_hours=30.0)
+    wild = replace(
+        COHORT, values=np.where(masks.context_mask, COHORT.values, COHORT.values * 1.5 + 1)
+    )
+    windows = [masks.split(cohort, CATALOGUE) for cohort in (COHORT, wild)]
+    first, second = (answer(network, w.context, Query.at(w.target)).decoded for w in windows)
+    assert torch.equal(_numbers(first), _numbers(second))
+
+
+@pytest.mark.parametrize("direction", ["smooth", "filter"])
+def test_an_untrained_network_interpolates_or_carries_forward(direction: str) -> None:
+    network = untrained_network(replace(CONFIG, direction=direction)).eval()
+    times = np.array([-3.0, 0.0, 0.7, 13.0, 30.0, 60.0])
     channels = tuple(range(len(CATALOGUE)))
-    query = _query(len(COHORT), horizon, channels)
-    scale = _answer(network, COHORT, query).decoded.scale
-    by_time = scale.view(3, len(COHORT), len(horizon), len(channels))
-    assert bool((by_time.diff(dim=2) >= 0).all())
-    assert bool((by_time[:, :, -1] > by_time[:, :, 0]).all())
+    mean = answer(network, COHORT, _query(times, channels)).decoded.mean
+    by_query = mean.detach().view(NUM_SAMPLES, len(COHORT), len(times), len(channels))
+    for index, series in enumerate(COHORT):
+        values = NORMALIZATION.apply(series.values, series.channels)
+        for channel in channels:
+            mine = series.channels == channel
+            expected = _carried(series.times_hours[mine], values[mine], times)
+            if direction == "smooth" and mine.any():
+                expected = np.interp(times, series.times_hours[mine], values[mine])
+            for sample in by_query[:, index, :, channel]:
+                np.testing.assert_allclose(sample, expected, rtol=0, atol=1e-5)
 
 
-def test_the_scale_is_largest_inside_a_gap(network: LatentODE) -> None:
-    """One variable only, measured at the ends of a gap: the scale rises and then falls."""
-    channel = 14
-    cohort = Cohort(
-        ("gap",),
-        np.array([0, 2]),
-        np.array([0.0, 10.0]),
-        np.full(2, channel),
-        np.array([80.0, 95.0]),
-        np.full((1, len(CATALOGUE.statics)), np.nan),
-    )
-    query = _query(1, np.linspace(0.01, 9.99, 41), (channel,))
-    scale = _answer(network, cohort, query).decoded.scale[0]
-    middle = len(scale) // 2
-    assert bool((scale[: middle + 1].diff() >= 0).all())
-    assert bool((scale[middle:].diff() <= 0).all())
-    assert float(scale[middle]) > 1.02 * float(scale[0])
+def _carried(times: np.ndarray, values: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Return the last value at each time, the population mean (zero) before the first."""
+    return np.concatenate([[0.0], values])[np.searchsorted(times, asked, side="right")]
 
 
-def test_the_latent_state_follows_the_query_time(network: LatentODE) -> None:
-    batch = build_batch(COHORT, _query(len(COHORT)), NORMALIZATION).map(torch.from_numpy)
-    z0 = torch.zeros(1, len(COHORT), CONFIG.latent_dim)
-    trajectory = network.latent_trajectory(z0, batch)
-    first = batch.point_times < 0
-    assert torch.equal(trajectory[0, first], torch.zeros_like(trajectory[0, first]))
-    assert float(trajectory[0, ~first].abs().max()) > 0.01
+def test_the_components_of_an_untrained_network_go_from_narrow_to_wide() -> None:
+    decoded = answer(untrained_network(CONFIG).eval(), COHORT, _query()).decoded
+    assert bool((decoded.scale.diff(dim=-1) > 0).all())
+    torch.testing.assert_close(decoded.scale[..., 0] * 0 + 0.07, decoded.scale[..., 0])
 
 
-def test_halving_the_step_moves_the_trajectory_little() -> None:
-    batch = build_batch(COHORT, _query(len(COHORT)), NORMALIZATION).map(torch.from_numpy)
-    z0 = torch.randn(1, len(COHORT), CONFIG.latent_dim, generator=torch.Generator().manual_seed(5))
-    coarse = LatentODE(CONFIG).requires_grad_(requires_grad=False)
-    fine = LatentODE(replace(CONFIG, step_hours=CONFIG.step_hours / 2))
-    fine.requires_grad_(requires_grad=False).load_state_dict(coarse.state_dict())
-    torch.testing.assert_close(
-        coarse.latent_trajectory(z0, batch), fine.latent_trajectory(z0, batch), atol=1e-2, rtol=0
-    )
+def test_without_control_the_trajectory_knows_z0_alone() -> None:
+    generator = np.random.default_rng(2)
+    other = replace(COHORT, values=generator.permuted(COHORT.values))
+    z0 = torch.randn(1, len(COHORT), CONFIG.latent_dim, generator=torch.Generator().manual_seed(3))
+    for use_control in (False, True):
+        network = random_network(use_control=use_control)
+        first, second = (_trajectory(network, cohort, z0) for cohort in (COHORT, other))
+        assert torch.equal(first, second) != use_control
+        assert not torch.allclose(first, _trajectory(network, COHORT, z0 + 1))
 
 
-def test_an_untrained_network_interpolates_linearly() -> None:
-    untrained = LatentODE(CONFIG).requires_grad_(requires_grad=False)
-    times = np.array([0.0, 4.0, 10.0])
-    cohort = Cohort(
-        ("one",),
-        np.array([0, 2]),
-        times[[0, 2]],
-        np.array([14, 14]),
-        np.array([80.0, 100.0]),
-        np.full((1, 5), np.nan),
-    )
-    query = Query(np.array([0, 1]), times[[1]], np.array([14]))
-    batch = build_batch(cohort, query, NORMALIZATION).map(torch.from_numpy)
-    found = float(untrained(batch, NOISE).decoded.loc[0, 0])
-    values = NORMALIZATION.apply(np.array([80.0, 88.0, 100.0]), np.array([14, 14, 14]))
-    assert found == pytest.approx(values[1], abs=0.15 * (values[2] - values[0]))
+def _trajectory(network: LatentODE, cohort: Cohort, z0: Tensor) -> Tensor:
+    batch = build_batch(cohort, _query(), NORMALIZATION).map(torch.from_numpy)
+    with torch.no_grad():
+        return network.latent_trajectory(z0, network.encoder(batch), batch)
 
 
-def test_the_bound_is_the_mean_log_likelihood_minus_the_divergence(network: LatentODE) -> None:
-    query = _query(len(COHORT))
-    output = _answer(network, COHORT, query)
-    targets = torch.linspace(-1, 1, len(query.channels))
-    weights = torch.ones_like(targets)
-    weights[::3] = 0
-    bound = evidence_lower_bound(
-        output, targets=targets, target_weights=weights, kl_weight=1.0, free_bits=0.0
-    )
-    loc, scale = output.decoded.loc, output.decoded.scale
-    expected = -torch.log(2 * scale) - (targets - loc).abs() / scale
-    likelihood = (expected * weights).sum(-1).mean()
-    mean, deviation = output.posterior.loc, output.posterior.scale
-    divergence = (0.5 * (mean**2 + deviation**2 - 1) - deviation.log()).sum()
-    torch.testing.assert_close(bound.elbo, (likelihood - divergence) / weights.sum())
-    torch.testing.assert_close(bound.kl_divergence, divergence / len(COHORT))
+def test_without_the_residual_the_decoder_knows_the_latent_state_alone() -> None:
+    batch = build_batch(COHORT, _query(), NORMALIZATION).map(torch.from_numpy)
+    blinded = replace(batch, points=batch.points.map(torch.zeros_like))
+    shape = (1, len(batch.point_times), CONFIG.latent_dim)
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    for use_residual in (False, True):
+        decoder = random_network(use_residual=use_residual).decoder
+        first, second = (_numbers(decoder(latents, made)) for made in (batch, blinded))
+        assert torch.equal(first, second) != use_residual
+        assert not torch.allclose(first, _numbers(decoder(latents + 1, batch)))
 
 
-def test_a_masked_target_has_no_influence(network: LatentODE) -> None:
-    query = _query(len(COHORT))
-    output = _answer(network, COHORT, query)
-    targets = torch.linspace(-1, 1, len(query.channels))
-    weights = torch.ones_like(targets)
-    weights[4] = 0
-    changed = targets.clone()
-    changed[4] = 1e6
-    first, second = (
-        evidence_lower_bound(
-            output, targets=t, target_weights=weights, kl_weight=1.0, free_bits=0.1
-        )
-        for t in (targets, changed)
-    )
-    assert torch.equal(first.elbo, second.elbo)
+def test_the_latent_state_is_z0_until_the_first_observation() -> None:
+    network = random_network()
+    batch = build_batch(COHORT, _query(), NORMALIZATION).map(torch.from_numpy)
+    z0 = torch.randn(1, len(COHORT), CONFIG.latent_dim, generator=torch.Generator().manual_seed(3))
+    latents = _trajectory(network, COHORT, z0)
+    is_before = batch.point_times <= 0
+    assert bool(is_before.any())
+    _assert_close(latents[:, is_before], z0[:, batch.point_series[is_before]])
+    assert float((latents - z0[:, batch.point_series])[:, ~is_before].abs().max()) > 0.01
 
 
-def test_every_parameter_gets_a_gradient() -> None:
-    trained = LatentODE(CONFIG)
-    for parameter in trained.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    query = _query(len(COHORT))
-    output = _answer(trained, COHORT, query)
-    bound = evidence_lower_bound(
-        output,
-        targets=torch.zeros(len(query.channels)),
-        target_weights=torch.ones(len(query.channels)),
-        kl_weight=1.0,
-        free_bits=0.0,
-    )
-    bound.elbo.backward()
+def test_after_the_record_the_latent_state_settles() -> None:
+    """The control has gone to the set-point: what remains is an autonomous equation's rest."""
+    network = untrained_network(CONFIG).eval()
+    with torch.no_grad():
+        network.dynamics.log_rates.clamp_(min=-1.0)
+        found = _answers(network, COHORT, _query(np.array([400.0, 800.0])))
+        z0 = torch.zeros(1, len(COHORT), CONFIG.latent_dim)
+        batch = build_batch(COHORT, _query(np.array([400.0, 800.0])), NORMALIZATION)
+        tensors = batch.map(torch.from_numpy)
+        latents = network.latent_trajectory(z0, network.encoder(tensors), tensors)
+        at_end = network.encoder(tensors).knots[
+            torch.arange(len(COHORT)), tensors.knot_counts - 1
+        ]
+        early, late = latents[0].unflatten(0, (len(COHORT), 2)).unbind(1)
+        _assert_close(late, network.dynamics.set_point(at_end))
+    _assert_close(early, late)
+    assert bool(found.isfinite().all())
+
+
+def test_more_steps_and_sweeps_move_an_answer_little() -> None:
+    network = random_network(std=0.1)
+    fine = random_network(std=0.1, num_substeps=4, num_sweeps=12)
+    with torch.no_grad():
+        coarse, exact = (_answers(each, COHORT, _query()) for each in (network, fine))
+    moved = (coarse - exact).abs().max()
+    assert 0 < float(moved) < 1e-2
+
+
+def test_every_parameter_gets_a_gradient(network: LatentODE) -> None:
+    trained = random_network(
+        encoder=network.config.encoder, direction=network.config.direction
+    ).train()
+    output = answer(trained, COHORT, _query(channels=tuple(range(len(CATALOGUE)))))
+    total = _numbers(output.decoded).square().sum() + output.posterior.scale.square().sum()
+    total.backward()
     missing = [
         name
         for name, parameter in trained.named_parameters()
         if parameter.grad is None or not bool(parameter.grad.abs().max() > 0)
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"encoder": "lstm"}, "`encoder` must be one of"),
+        ({"direction": "back"}, "`direction` one of"),
+        ({"encoder_dim": 7, "encoder_heads": 2}, "multiple of `encoder_heads`"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused(
+    changes: dict[str, str | int], expected: str
+) -> None:
+    with pytest.raises(ValueError, match=expected):
+        replace(CONFIG, **changes)  # type: ignore[arg-type]
+
+
+def test_a_configuration_survives_its_own_json() -> None:
+    assert LatentODEConfig.from_json(CONFIG.to_json()) == CONFIG

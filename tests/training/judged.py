@@ -12,8 +12,9 @@ from model.runtime.torch_predictor import TorchPredictor
 from tests.artifacts import write_tiny_artifact
 from tests.series import random_cohort
 from training.baselines import LeastSquares
-from training.evaluation import Answers, Evaluation, Task, answer, make_window, score
+from training.evaluation import Answers, Evaluation, answer, score
 from training.report import Provenance
+from training.tasks import Task, make_window
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,14 @@ from training.evaluation import (
     BASELINES,
     GAP_EDGES_HOURS,
     LEAST_SQUARES,
-    LEVELS,
     MODEL,
     Answers,
     Evaluation,
-    Task,
     answer,
-    make_window,
     score,
 )
+from training.intervals import LEVELS
+from training.tasks import Task, make_window
 
 COHORT = random_cohort(40, np.random.default_rng(0), mean_observations=150)
 NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)

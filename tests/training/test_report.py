@@ -17,13 +17,14 @@ from tests.training.judged import Judged, judge
 from training.card import model_card
 from training.checkpoint import EpochRecord
 from training.config import PRESETS
-from training.evaluation import MODEL, Evaluation, Task, score
+from training.evaluation import MODEL, Evaluation, score
 from training.report import write_report, write_summary_markdown
 from training.report.examples import NUM_EXAMPLES, choose_series, draw_examples
 from training.report.headline import headline, losses
 from training.report.labels import BASELINE_NAMES, enumeration, significant
 from training.report.scores import variable_scores
 from training.solver_certificate import SolverCertificate
+from training.tasks import Task
 
 VOID = {"meta", "wbr", "br", "link", "img"}
 

@@ -6,7 +6,6 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from training.evaluation import Task
 from training.report.chart import (
     BAND_50,
     BAND_90,
@@ -20,6 +19,7 @@ from training.report.chart import (
 )
 from training.report.examples import BAND_LEVELS, Example, Panel, Points
 from training.report.labels import enumeration, unit_label
+from training.tasks import Task
 
 ESTIMATE = "Model estimate (not measured)"
 _PANEL_PIXELS = 165

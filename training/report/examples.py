@@ -11,11 +11,10 @@ from model.data.series import Series, offsets_from_counts
 from model.data.variables import Catalogue, Kind, Variable
 from model.runtime.predictor import Predictor, Request
 from training.evaluation import Answers
-from training.report.scores import interval
+from training.intervals import MEDIAN, interval_ends
 
 NUM_EXAMPLES = 6
 BAND_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-_MEDIAN = 9
 _MAX_PANELS = 3
 # A series is a good example if two variables have at least this many targets.
 _MIN_TARGETS = 4
@@ -137,8 +136,8 @@ def _query(grids: Sequence[np.ndarray], channels: Sequence[np.ndarray]) -> Query
 
 
 def _scored_quantiles(answers: Answers) -> Float[np.ndarray, "three target"]:
-    low, high = interval(answers, "90%")
-    return np.stack([low, answers.quantiles[_MEDIAN], high])
+    low, high = interval_ends(answers.quantiles, "90%")
+    return np.stack([low, answers.quantiles[MEDIAN], high])
 
 
 def _panels(

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from model.data.variables import Variable
-from training.evaluation import LEAST_SQUARES, MODEL, Task
+from training.evaluation import LEAST_SQUARES, MODEL
+from training.tasks import Task
 
 MISSING = "–"
 BASELINE_NAMES: Mapping[str, str] = MappingProxyType(

@@ -1,40 +1,43 @@
 """The HTML page: one file with its style, its scripts and its data, which opens without a network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 from string import Template
 
 from plotly.offline import get_plotlyjs
 
-from training.evaluation import MODEL, Evaluation, Task
+from training.evaluation import MODEL, Evaluation
+from training.home import HomeComparison
 from training.report import tables
 from training.report.chart import Chart
+from training.report.content import Content
 from training.report.example_charts import example_chart
-from training.report.examples import Example
 from training.report.headline import headline, losses
+from training.report.home_view import home_chart, home_sentence, home_table
+from training.report.html import data_html, figure_html, resource, tiles_html
+from training.report.interval_charts import coverage_chart, gap_chart, histogram_chart
 from training.report.labels import TASK_NAMES, TASK_SENTENCES, number, percent
-from training.report.provenance import Provenance
-from training.report.score_charts import FEW_TARGETS, coverage_chart, error_chart, gap_chart
-from training.report.scores import GapScore, VariableScore, mean_crps, overall_coverage
+from training.report.score_charts import error_chart
+from training.report.scores import MANY_TARGETS, VariableScore, mean_crps, worst_covered
+from training.tasks import Task
 
 _COUNT_WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six")
 
 
-def report_page(
-    evaluation: Evaluation,
-    scores: Sequence[VariableScore],
-    gaps: Sequence[GapScore],
-    widths: Mapping[str, float],
-    examples: Sequence[Example],
-    provenance: Provenance,
-) -> str:
+def report_page(content: Content) -> str:
     """Return the whole page."""
-    charts = [error_chart(scores), coverage_chart(scores), gap_chart(gaps)]
-    examples_charts = [example_chart(example, evaluation.task) for example in examples]
+    evaluation, scores, provenance = content.evaluation, content.scores, content.provenance
+    charts = [
+        error_chart(scores),
+        coverage_chart(scores),
+        gap_chart(content.gaps),
+        histogram_chart(evaluation, scores),
+    ]
+    examples = [example_chart(example, evaluation.task) for example in content.examples]
+    home = [] if content.home is None else [home_chart(content.home)]
     name = f"{provenance.artifact_name} {provenance.artifact_version}"
     task = TASK_NAMES[evaluation.task]
-    return Template(_resource("page.html")).substitute(
+    return Template(resource("page.html")).substitute(
         title=escape(f"{task} report of {name}"),
         eyebrow=escape(
             f"Lacuna · {task.lower()} report · model {name} · data {provenance.data_name} · "
@@ -43,49 +46,68 @@ def report_page(
         headline=escape(headline(evaluation, scores)),
         losses=escape(losses(scores)),
         tiles=_tiles(evaluation, scores),
+        home=_home(content.home, home),
         task_sentence=TASK_SENTENCES[evaluation.task],
         method_table=tables.method_table(evaluation),
-        error_chart=_figure(charts[0]),
-        variable_table=tables.variable_table(scores, widths),
-        coverage_sentence=_coverage_sentence(scores),
-        coverage_chart=_figure(charts[1]),
-        gap_chart=_figure(charts[2]),
-        gap_table=tables.gap_table(gaps),
+        error_chart=figure_html(charts[0]),
+        variable_table=tables.variable_table(scores),
+        coverage_sentence=_coverage_sentence(evaluation, scores),
+        coverage_table=tables.coverage_table(evaluation),
+        coverage_chart=figure_html(charts[1]),
+        variable_coverage_table=tables.variable_coverage_table(scores),
+        gap_chart=figure_html(charts[2]),
+        gap_table=tables.gap_table(content.gaps),
+        pit_chart=figure_html(charts[3]),
         crps_sentence=_crps_sentence(evaluation, scores),
         examples_sentence=_examples_sentence(evaluation.task, len(examples), provenance.seed),
         examples="\n".join(
-            _figure(chart, _details(tables.example_table(example)))
-            for chart, example in zip(examples_charts, examples, strict=True)
+            figure_html(chart, _details(tables.example_table(example)))
+            for chart, example in zip(examples, content.examples, strict=True)
         ),
         provenance_table=tables.provenance_table(provenance),
-        style=_resource("page.css"),
-        script=_resource("page.js"),
+        style=resource("page.css"),
+        script=resource("page.js"),
         plotly=get_plotlyjs(),
-        data="\n".join(_data(chart) for chart in [*charts, *examples_charts]),
+        data="\n".join(data_html(chart) for chart in [*charts, *home, *examples]),
+    )
+
+
+def _home(home: HomeComparison | None, charts: Sequence[Chart]) -> str:
+    if home is None:
+        return ""
+    shown = [figure_html(chart) for chart in charts] if home.comparable else []
+    return "\n".join(
+        [
+            '<section aria-labelledby="home-heading">',
+            '<h2 id="home-heading">Relative to home</h2>',
+            f"<p>{escape(home_sentence(home))}</p>",
+            *shown,
+            home_table(home),
+            "</section>",
+        ]
     )
 
 
 def _tiles(evaluation: Evaluation, scores: Sequence[VariableScore]) -> str:
-    coverage = overall_coverage(scores)
+    coverage = evaluation.overall_intervals.coverage(0)
     tiles = [
         (number(evaluation.mean_error(MODEL)), "mean absolute error of the median, standardized"),
         (number(mean_crps(scores)), "CRPS, the error of the whole distribution, standardized"),
         (percent(coverage["90%"], 1), "of targets inside the 90 % interval"),
         (percent(coverage["50%"], 1), "of targets inside the 50 % interval"),
     ]
-    return "\n".join(f"<div><dt>{text}</dt><dd>{value}</dd></div>" for value, text in tiles)
+    return tiles_html(tiles)
 
 
-def _coverage_sentence(scores: Sequence[VariableScore]) -> str:
-    coverage = overall_coverage(scores)
-    frequent = [score for score in scores if score.num_targets >= FEW_TARGETS] or scores
-    worst = max(frequent, key=lambda score: abs(score.coverage["90%"] - 0.9))
+def _coverage_sentence(evaluation: Evaluation, scores: Sequence[VariableScore]) -> str:
+    coverage = evaluation.overall_intervals.coverage(0)
+    worst = worst_covered(scores)
     return (
         f"over all targets it holds {percent(coverage['90%'], 1)}, and the 50 % interval "
-        f"{percent(coverage['50%'], 1)}. Of the variables with at least {FEW_TARGETS} targets, the "
-        "farthest from 90 % is "
-        f"{escape(worst.variable.name)} with {percent(worst.coverage['90%'], 1)} of "
-        f"{worst.num_targets:,} targets."
+        f"{percent(coverage['50%'], 1)}. Of the variables with at least {MANY_TARGETS} targets (of "
+        "all, if none has), the farthest from its promise is "
+        f"{escape(worst.variable.name)}, off by {number(100 * worst.largest_deviation, 1)} percentage "
+        f"points on {worst.num_targets:,} targets."
     )
 
 
@@ -110,23 +132,5 @@ def _examples_sentence(task: Task, count: int, seed: int) -> str:
     )
 
 
-def _figure(chart: Chart, details: str = "") -> str:
-    return (
-        f'<figure aria-labelledby="{chart.identifier}-caption">\n'
-        f'<div id="{chart.identifier}" role="img" aria-label="{escape(chart.label)}">'
-        f"This picture needs JavaScript; its numbers stand in the tables.</div>\n"
-        f'<figcaption id="{chart.identifier}-caption">{chart.caption}</figcaption>{details}\n'
-        "</figure>"
-    )
-
-
 def _details(content: str) -> str:
     return f"<details><summary>The unseen measurements as a table</summary>{content}</details>"
-
-
-def _data(chart: Chart) -> str:
-    return f'<script type="application/json" data-plot="{chart.identifier}">{chart.json()}</script>'
-
-
-def _resource(name: str) -> str:
-    return files("training.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Charts of the figures: error by variable beside the baselines, coverage by variable and by gap."""
+"""The chart of the errors: every variable beside the baselines."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,10 @@ from plotly.subplots import make_subplots
 from training.evaluation import LEAST_SQUARES, MODEL
 from training.report.chart import GRID, INK, MODEL_COLOR, MUTED, RULE, Chart, style
 from training.report.labels import BASELINE_NAMES, METHOD_NAMES, axis_label
-from training.report.scores import GapScore, VariableScore
+from training.report.scores import VariableScore
 
 _ROW_PIXELS = 22
 _FRAME_PIXELS = 110
-# Fewer targets than this leave the coverage of a 90 % interval open by more than 6 points.
-FEW_TARGETS = 100
 _BASELINE_MARKERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "carry_forward": ("circle-open", MUTED),
@@ -24,7 +22,6 @@ _BASELINE_MARKERS: Mapping[str, tuple[str, str]] = MappingProxyType(
         LEAST_SQUARES: ("x-thin-open", INK),
     }
 )
-_INTERVAL_MARKERS: Mapping[str, str] = MappingProxyType({"50%": "diamond", "90%": "circle"})
 
 
 def error_chart(scores: Sequence[VariableScore]) -> Chart:
@@ -54,70 +51,6 @@ def error_chart(scores: Sequence[VariableScore]) -> Chart:
         f"better. Hollow blue dots: the model is worse ({worse} of {len(scores)}). Sorted by the ratio."
     )
     return Chart("errors", figure, "Error of every method by variable", caption)
-
-
-def coverage_chart(scores: Sequence[VariableScore]) -> Chart:
-    """Draw nominal against empirical coverage by variable."""
-    ordered = sorted(scores, key=lambda score: -score.coverage["90%"])
-    figure = go.Figure()
-    for name, symbol in _INTERVAL_MARKERS.items():
-        hollow = [score.num_targets < FEW_TARGETS for score in ordered]
-        figure.add_trace(
-            go.Scatter(
-                x=[100 * score.coverage[name] for score in ordered],
-                y=[score.variable.name for score in ordered],
-                mode="markers",
-                name=f"{name.replace('%', ' %')} interval",
-                marker={
-                    "symbol": [f"{symbol}-open" if is_few else symbol for is_few in hollow],
-                    "size": 8,
-                    "color": MODEL_COLOR if name == "90%" else INK,
-                    "line": {"width": 1.5},
-                },
-                customdata=[score.num_targets for score in ordered],
-                hovertemplate="%{y}: %{x:.1f} % of %{customdata} targets<extra></extra>",
-            )
-        )
-    _mark_nominal(figure)
-    style(figure, height=_FRAME_PIXELS + _ROW_PIXELS * len(scores))
-    figure.update_yaxes(range=[len(ordered) - 0.4, -0.6])
-    figure.update_xaxes(range=[0, 102], ticksuffix=" %", title_text="targets inside the interval")
-    caption = (
-        "Share of targets inside the central 50 % interval (black diamonds) and 90 % interval (blue "
-        "dots). Calibrated intervals lie on the lines; the gray strips are 3 percentage points wide "
-        f"on each side. Hollow: fewer than {FEW_TARGETS} targets. Sorted by the 90 % interval."
-    )
-    return Chart("coverage", figure, "Coverage of the intervals by variable", caption)
-
-
-def gap_chart(gaps: Sequence[GapScore]) -> Chart:
-    """Draw coverage by the distance to the nearest measurement of the same variable."""
-    filled = [gap for gap in gaps if gap.num_targets > 0]
-    figure = go.Figure()
-    for name, symbol in _INTERVAL_MARKERS.items():
-        figure.add_trace(
-            go.Scatter(
-                y=[gap.label for gap in filled],
-                x=[100 * gap.coverage[name] for gap in filled],
-                mode="markers",
-                name=f"{name.replace('%', ' %')} interval",
-                marker={
-                    "symbol": symbol,
-                    "size": 9,
-                    "color": MODEL_COLOR if name == "90%" else INK,
-                },
-                hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
-            )
-        )
-    _mark_nominal(figure)
-    style(figure, height=_FRAME_PIXELS + 32 * len(filled), margin_left=130)
-    figure.update_yaxes(range=[len(filled) - 0.4, -0.7])
-    figure.update_xaxes(range=[0, 102], ticksuffix=" %", title_text="targets inside the interval")
-    caption = (
-        "Coverage by the time to the nearest measurement of the same variable that the model saw. "
-        "The farther away, the more the interval must widen to keep its promise."
-    )
-    return Chart("gaps", figure, "Coverage of the intervals by gap", caption)
 
 
 def _ratios(scores: Sequence[VariableScore]) -> list[float | None]:
@@ -171,11 +104,3 @@ def _model_dots(
         customdata=[axis_label(score.variable) for score in scores],
         hovertemplate="%{customdata}, model: %{x:.3f}<extra></extra>",
     )
-
-
-def _mark_nominal(figure: go.Figure) -> None:
-    for nominal in (50, 90):
-        figure.add_vrect(
-            x0=nominal - 3, x1=nominal + 3, fillcolor=GRID, opacity=0.6, line_width=0, layer="below"
-        )
-        figure.add_vline(x=nominal, line={"color": INK, "width": 1, "dash": "dot"}, layer="below")

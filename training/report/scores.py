@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from model.data.variables import Catalogue, Variable
-from model.metrics import by_variable, is_covered
-from training.evaluation import GAP_EDGES_HOURS, LEVELS, MODEL, Answers, Evaluation
+from training.evaluation import GAP_EDGES_HOURS, MODEL, Evaluation
+from training.intervals import NOMINAL
 
-NOMINAL: Mapping[str, tuple[float, float]] = {"50%": (0.25, 0.75), "90%": (0.05, 0.95)}
+MANY_TARGETS = 500
+"""From here on the share inside a 90 % interval is known to within 3 points, stays apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,21 @@ class VariableScore:
     root_mean_squared_errors: Mapping[str, float]
     canonical_error: float
     crps: float
+    interval_score: float
     coverage: Mapping[str, float]
+    split_coverage: Mapping[str, float]
+    canonical_width: float
+    histogram: tuple[float, ...]
+
+    @property
+    def has_many_targets(self) -> bool:
+        """Whether its coverage says something by itself."""
+        return self.num_targets >= MANY_TARGETS
+
+    @property
+    def largest_deviation(self) -> float:
+        """The distance from nominal of the interval that keeps its promise worst."""
+        return max(abs(self.split_coverage[name] - nominal_share(name)) for name in NOMINAL)
 
     @property
     def best_baseline(self) -> str:
@@ -51,6 +65,9 @@ class GapScore:
     high_hours: float
     num_targets: int
     coverage: Mapping[str, float]
+    split_coverage: Mapping[str, float]
+    widths: Mapping[str, float]
+    interval_score: float
 
     @property
     def label(self) -> str:
@@ -73,57 +90,47 @@ def variable_scores(evaluation: Evaluation, catalogue: Catalogue) -> tuple[Varia
             },
             canonical_error=float(evaluation.canonical_errors[channel]),
             crps=float(evaluation.crps[channel]),
-            coverage=_pick(evaluation.coverage, channel),
+            interval_score=float(evaluation.intervals.interval_score[channel]),
+            coverage=evaluation.intervals.coverage(channel),
+            split_coverage=evaluation.intervals.coverage(channel, is_split=True),
+            canonical_width=float(evaluation.canonical_widths[channel]),
+            histogram=tuple(evaluation.intervals.histogram[channel].tolist()),
         )
         for channel in map(int, np.flatnonzero(evaluation.counts))
     ]
     return tuple(sorted(scored, key=lambda score: (score.ratio, score.variable.name)))
 
 
-def gap_scores(answers: Answers) -> tuple[GapScore, ...]:
-    """Return coverage by the distance to the nearest measurement of the target's variable."""
-    gaps = np.digitize(answers.gap_hours, GAP_EDGES_HOURS[1:-1])
-    num_gaps = len(GAP_EDGES_HOURS) - 1
-    counts = np.bincount(gaps, minlength=num_gaps)
-    values = answers.window.target.values
-    coverage = {}
-    for name in NOMINAL:
-        low, high = interval(answers, name)
-        coverage[name] = by_variable(is_covered(low, high, values), gaps, num_gaps)
+def gap_scores(evaluation: Evaluation) -> tuple[GapScore, ...]:
+    """Return the intervals by the distance to the nearest measurement of the target's variable."""
+    found = evaluation.gap_intervals
     return tuple(
         GapScore(
             low_hours=GAP_EDGES_HOURS[gap],
             high_hours=GAP_EDGES_HOURS[gap + 1],
-            num_targets=int(counts[gap]),
-            coverage=_pick(coverage, gap),
+            num_targets=int(found.counts[gap]),
+            coverage=found.coverage(gap),
+            split_coverage=found.coverage(gap, is_split=True),
+            widths=dict(zip(NOMINAL, found.width[:, gap].tolist(), strict=True)),
+            interval_score=float(found.interval_score[gap]),
         )
-        for gap in range(num_gaps)
+        for gap in range(len(found.counts))
     )
 
 
-def interval(
-    answers: Answers, name: str
-) -> tuple[Float[np.ndarray, " target"], Float[np.ndarray, " target"]]:
-    """Return both ends of a central interval in canonical units."""
+def worst_covered(scores: Sequence[VariableScore]) -> VariableScore:
+    """Return the variable whose intervals miss their promise most, among those with many targets.
+
+    Among all of them where none has many.
+    """
+    frequent = [score for score in scores if score.has_many_targets] or list(scores)
+    return max(frequent, key=lambda score: score.largest_deviation)
+
+
+def nominal_share(name: str) -> float:
+    """Return the share of targets that an interval promises to hold."""
     low, high = NOMINAL[name]
-    rows = [int(np.flatnonzero(np.isclose(LEVELS, level))[0]) for level in (low, high)]
-    return answers.quantiles[rows[0]], answers.quantiles[rows[1]]
-
-
-def interval_widths(answers: Answers, catalogue: Catalogue) -> Mapping[str, float]:
-    """Return the mean width of the 90 % interval by variable name, in canonical units."""
-    low, high = interval(answers, "90%")
-    widths = by_variable(high - low, answers.channels, len(catalogue))
-    return {variable.name: float(widths[channel]) for channel, variable in enumerate(catalogue)}
-
-
-def overall_coverage(scores: Sequence[VariableScore]) -> Mapping[str, float]:
-    """Return the share of all targets inside each interval."""
-    total = sum(score.num_targets for score in scores)
-    return {
-        name: sum(score.num_targets * score.coverage[name] for score in scores) / total
-        for name in NOMINAL
-    }
+    return high - low
 
 
 def mean_crps(scores: Sequence[VariableScore]) -> float:

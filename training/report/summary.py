@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 
-from training.evaluation import GAP_EDGES_HOURS, MODEL, Evaluation
+from training.evaluation import MODEL, Evaluation
+from training.home import HomeComparison
+from training.intervals import NOMINAL
+from training.report.content import Content
 from training.report.headline import headline, losses, verdict
+from training.report.home_view import home_sentence
 from training.report.labels import (
     BASELINE_NAMES,
     METHOD_NAMES,
@@ -16,37 +20,46 @@ from training.report.labels import (
 )
 from training.report.provenance import Provenance
 from training.report.scores import (
+    MANY_TARGETS,
     GapScore,
     VariableScore,
     mean_crps,
-    overall_coverage,
-    variable_scores,
+    worst_covered,
 )
 
 
-def write_summary_markdown(evaluation: Evaluation, provenance: Provenance) -> str:
+def write_summary_markdown(
+    evaluation: Evaluation, provenance: Provenance, home: HomeComparison | None = None
+) -> str:
     """Return the summary of a report."""
-    scores = variable_scores(evaluation, provenance.catalogue)
-    coverage = overall_coverage(scores)
+    content = Content.of(evaluation, provenance, home=home)
+    scores = content.scores
     name = f"{provenance.artifact_name} {provenance.artifact_version}"
+    worst = worst_covered(scores)
     parts = [
         f"# {TASK_NAMES[evaluation.task]}: {name} on {provenance.data_name}",
         headline(evaluation, scores),
         losses(scores),
+        *([] if home is None else ["## Relative to home", home_sentence(home), _home(home)]),
         f"{TASK_SENTENCES[evaluation.task]} Errors are mean absolute errors of the median in "
         "standardized units, averaged over a variable's targets and then over variables; the "
-        "intervals resample whole series.",
+        "intervals resample whole subjects.",
         markdown_table(
             ["Method", "Mean error", "Model / method", "95 %", ""], _methods(evaluation)
         ),
-        f"CRPS {number(mean_crps(scores), 4)}. Of all targets, {percent(coverage['50%'], 1)} lie in "
-        f"the 50 % interval and {percent(coverage['90%'], 1)} in the 90 % interval.",
-        markdown_table(["Nearest measurement", "In 90 %"], _gaps(evaluation)),
+        f"CRPS {number(mean_crps(scores), 4)}. Farthest from its promise of the variables with at "
+        f"least {MANY_TARGETS} targets: {worst.variable.name}, off by "
+        f"{number(100 * worst.largest_deviation, 1)} points on {worst.num_targets:,} targets.",
+        markdown_table(["Interval", "Inside", "Steps split", "Mean width"], _coverage(evaluation)),
+        markdown_table(
+            ["Nearest measurement", "Targets", *(f"In {name}" for name in NOMINAL), "90 % width"],
+            [_gap(gap) for gap in content.gaps],
+        ),
         "## By variable",
         markdown_table(
             [
                 *("Variable", "Targets", "Model", "Best baseline", "Ratio", "RMSE", "CRPS"),
-                *("In 50 %", "In 90 %", "Error in own unit"),
+                *(*(f"In {name}" for name in NOMINAL), "Off by", "Error in own unit"),
             ],
             [_variable(score) for score in scores],
         ),
@@ -74,19 +87,39 @@ def _methods(evaluation: Evaluation) -> list[list[str]]:
     return rows
 
 
-def _gaps(evaluation: Evaluation) -> list[list[str]]:
+def _coverage(evaluation: Evaluation) -> list[list[str]]:
+    overall = evaluation.overall_intervals
     return [
         [
-            GapScore(
-                low_hours=GAP_EDGES_HOURS[gap],
-                high_hours=GAP_EDGES_HOURS[gap + 1],
-                num_targets=0,
-                coverage={},
-            ).label,
-            percent(float(coverage), 1),
+            name,
+            percent(float(overall.closed[row, 0]), 1),
+            percent(float(overall.split[row, 0]), 1),
+            number(float(overall.width[row, 0])),
         ]
-        for gap, coverage in enumerate(evaluation.coverage_by_gap)
+        for row, name in enumerate(NOMINAL)
     ]
+
+
+def _gap(gap: GapScore) -> list[str]:
+    shares = [percent(gap.split_coverage[name], 1) for name in NOMINAL]
+    return [gap.label, f"{gap.num_targets:,}", *shares, number(gap.widths["90%"])]
+
+
+def _home(home: HomeComparison) -> str:
+    rows = [
+        [
+            one.variable.name,
+            f"{one.here.num_targets:,}",
+            f"{one.home.num_targets:,}",
+            number(one.here.error),
+            number(one.home.error),
+            number(one.error_ratio, 2),
+            number(one.crps_ratio, 2),
+        ]
+        for one in home.comparable
+    ]
+    head = ["Variable here and at home", "Targets here", "at home", "Error here", "at home"]
+    return markdown_table([*head, "Ratio", "CRPS ratio"], rows)
 
 
 def _variable(score: VariableScore) -> list[str]:
@@ -99,7 +132,7 @@ def _variable(score: VariableScore) -> list[str]:
         number(score.ratio) + (" ▲" if score.is_worse else ""),
         number(score.root_mean_squared_errors[MODEL]),
         number(score.crps),
-        percent(score.coverage["50%"], 1),
-        percent(score.coverage["90%"], 1),
+        *(percent(score.split_coverage[name], 1) for name in NOMINAL),
+        number(100 * score.largest_deviation, 1),
         significant(score.canonical_error),
     ]

@@ -1,9 +1,10 @@
 """HTML tables of a report: all figures by variable, the methods, and the targets of an example."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from training.evaluation import MODEL, Evaluation
+from training.intervals import NOMINAL
 from training.report.examples import Example
 from training.report.headline import verdict
 from training.report.labels import (
@@ -16,7 +17,7 @@ from training.report.labels import (
     unit_label,
 )
 from training.report.provenance import Provenance
-from training.report.scores import GapScore, VariableScore
+from training.report.scores import MANY_TARGETS, GapScore, VariableScore
 
 _WORSE = ' <abbr class="worse" title="worse than the best baseline">▲</abbr>'
 
@@ -59,7 +60,7 @@ def method_table(evaluation: Evaluation) -> str:
     )
 
 
-def variable_table(scores: Sequence[VariableScore], widths: Mapping[str, float]) -> str:
+def variable_table(scores: Sequence[VariableScore]) -> str:
     """Return one row for each variable with every figure."""
     head = [
         "Variable",
@@ -72,13 +73,11 @@ def variable_table(scores: Sequence[VariableScore], widths: Mapping[str, float])
         "Model / best",
         "RMSE",
         "CRPS",
-        "In 50&nbsp;%",
-        "In 90&nbsp;%",
         "Error, own unit",
         "90 % width, own unit",
         "Unit",
     ]
-    rows = [_variable_row(score, widths[score.variable.name]) for score in scores]
+    rows = [_variable_row(score) for score in scores]
     return table(
         head,
         rows,
@@ -89,7 +88,7 @@ def variable_table(scores: Sequence[VariableScore], widths: Mapping[str, float])
     )
 
 
-def _variable_row(score: VariableScore, width: float) -> list[str]:
+def _variable_row(score: VariableScore) -> list[str]:
     smallest = min(score.errors.values())
     errors = [
         f"<b>{number(score.errors[name])}</b>"
@@ -107,12 +106,56 @@ def _variable_row(score: VariableScore, width: float) -> list[str]:
         number(score.ratio),
         number(score.root_mean_squared_errors[MODEL]),
         number(score.crps),
-        percent(score.coverage["50%"], 1),
-        percent(score.coverage["90%"], 1),
         significant(score.canonical_error),
-        significant(width),
+        significant(score.canonical_width),
         escape(unit_label(score.variable)),
     ]
+
+
+def coverage_table(evaluation: Evaluation) -> str:
+    """Return coverage and width of each interval over all targets."""
+    overall = evaluation.overall_intervals
+    rows = [
+        [
+            name.replace("%", "&nbsp;%"),
+            percent(float(overall.closed[row, 0]), 1),
+            percent(float(overall.split[row, 0]), 1),
+            number(float(overall.width[row, 0])),
+        ]
+        for row, name in enumerate(NOMINAL)
+    ]
+    return table(
+        ["Interval", "Targets inside", "Steps split", "Mean width"],
+        rows,
+        caption="Over all targets. Steps split: a value that equals an end of the interval, because "
+        "values come in steps, counts by the share of it inside. Widths are standardized. The mean "
+        f"interval score of the 90 % interval is {number(float(overall.interval_score[0]))}.",
+    )
+
+
+def variable_coverage_table(scores: Sequence[VariableScore]) -> str:
+    """Return the coverage of each interval by variable, those with many targets first."""
+    ordered = sorted(scores, key=lambda one: (not one.has_many_targets, -one.largest_deviation))
+    rows = [
+        [
+            escape(score.variable.name),
+            f"{score.num_targets:,}{'' if score.has_many_targets else ' (few)'}",
+            *(_both_shares(score.coverage[name], score.split_coverage[name]) for name in NOMINAL),
+            number(100 * score.largest_deviation, 1),
+            significant(score.canonical_width),
+            escape(unit_label(score.variable)),
+            number(score.interval_score),
+        ]
+        for score in ordered
+    ]
+    return table(
+        ["Variable", "Targets", *_interval_heads(), "Off by", "90 % width", "Unit", "Score"],
+        rows,
+        caption="Share inside each interval; in brackets with steps split, where that differs. Off "
+        "by: the largest distance from nominal of the four, in percentage points, steps split. Score: "
+        f"interval score of the 90 % interval, standardized. Few: under {MANY_TARGETS} targets.",
+        classes="wide sortable",
+    )
 
 
 def gap_table(gaps: Sequence[GapScore]) -> str:
@@ -121,16 +164,27 @@ def gap_table(gaps: Sequence[GapScore]) -> str:
         [
             gap.label,
             f"{gap.num_targets:,}",
-            percent(gap.coverage["50%"], 1),
-            percent(gap.coverage["90%"], 1),
+            *(_both_shares(gap.coverage[name], gap.split_coverage[name]) for name in NOMINAL),
+            number(gap.widths["90%"]),
+            number(gap.interval_score),
         ]
         for gap in gaps
     ]
     return table(
-        ["Nearest measurement", "Targets", "In 50&nbsp;%", "In 90&nbsp;%"],
+        ["Nearest measurement", "Targets", *_interval_heads(), "90 % width", "Score"],
         rows,
-        caption="Coverage by the time to the nearest measurement of the same variable.",
+        caption="Coverage by the time to the nearest measurement of the same variable; widths and "
+        "interval scores are standardized.",
     )
+
+
+def _interval_heads() -> list[str]:
+    return [f"In {name.replace('%', '&nbsp;%')}" for name in NOMINAL]
+
+
+def _both_shares(closed: float, split: float) -> str:
+    text, other = percent(closed, 1), percent(split, 1)
+    return text if text == other else f"{text} ({other})"
 
 
 def example_table(example: Example) -> str:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from model.runtime.predictor import Predictor
 from training.evaluation import Answers, Evaluation
+from training.home import HomeComparison
+from training.report.content import Content
 from training.report.examples import draw_examples
 from training.report.metrics import metrics_json
 from training.report.page import report_page
 from training.report.provenance import Provenance
-from training.report.scores import gap_scores, interval_widths, variable_scores
 
 
 def write_report(
@@ -20,17 +21,16 @@ def write_report(
     predictor: Predictor,
     provenance: Provenance,
     seed: int,
+    home: HomeComparison | None = None,
 ) -> None:
     """Write `metrics.json` and `report.html` into `out`, which is made if it is not there.
 
-    The page holds the measurements of up to six series, chosen by `seed`; `metrics.json` holds none.
+    `home` compares with the scores at home where this is another data set. The page holds the
+    measurements of up to six series, chosen by `seed`; `metrics.json` holds none.
     """
-    catalogue = predictor.artifact.catalogue
-    scores = variable_scores(evaluation, catalogue)
-    gaps, widths = gap_scores(answers), interval_widths(answers, catalogue)
-    examples = draw_examples(answers, predictor, catalogue, seed=seed)
-    metrics = metrics_json(evaluation, scores, gaps, widths, provenance)
-    page = report_page(evaluation, scores, gaps, widths, examples, provenance)
+    examples = draw_examples(answers, predictor, predictor.artifact.catalogue, seed=seed)
+    content = Content.of(evaluation, provenance, examples=examples, home=home)
+    metrics, page = metrics_json(content), report_page(content)
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(
         json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8"

@@ -1,10 +1,13 @@
 """The batch against a brute-force reading of the same series."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from model.data.batch import Batch, Query, build_batch
+from model.data.batch import LARGEST_INPUT, Batch, Query, build_batch, num_knots
 from model.data.catalogue import CATALOGUE
+from model.data.neighborhoods import Neighborhoods
 from model.data.normalization import Normalization
 from model.data.series import Cohort, offsets_from_counts
 from tests.series import random_cohort
@@ -36,23 +39,66 @@ def batch() -> "Batch[np.ndarray]":
     return build_batch(COHORT, QUERY, NORMALIZATION)
 
 
-def test_neighbors_are_the_nearest_values_on_either_side(batch: "Batch[np.ndarray]") -> None:
-    for index, series in enumerate(COHORT):
-        values = NORMALIZATION.apply(series.values, series.channels)
+def _assert_nearest(
+    around: "Neighborhoods[np.ndarray]", place: int, index: int, time: float
+) -> None:
+    """Compare what is said about a place with a search through its series."""
+    series = COHORT[index]
+    values = NORMALIZATION.apply(series.values, series.channels)
+    for channel in range(len(CATALOGUE)):
+        own = series.channels == channel
+        before = np.flatnonzero(own & (series.times_hours <= time))
+        after = np.flatnonzero(own & (series.times_hours >= time))
+        for found, side, ages in (
+            (before[-1:], around.last_values, around.last_ages),
+            (after[:1], around.next_values, around.next_ages),
+        ):
+            value = values[found[0]] if len(found) else 0.0
+            age = abs(time - series.times_hours[found[0]]) if len(found) else np.inf
+            assert side[place, channel] == pytest.approx(value, abs=1e-6)
+            assert ages[place, channel] == pytest.approx(age, abs=1e-5)
+        mean = values[own].mean() if own.any() else 0.0
+        assert around.means[place, channel] == pytest.approx(mean, abs=1e-6)
+        assert around.counts[place, channel] == own.sum()
+
+
+def test_points_know_the_nearest_values_on_either_side(batch: "Batch[np.ndarray]") -> None:
+    for index in range(len(COHORT)):
         for entry in range(QUERY.offsets[index], QUERY.offsets[index + 1]):
-            point, time = batch.query_points[entry], QUERY.times_hours[entry]
-            for channel in range(len(CATALOGUE)):
-                own = series.channels == channel
-                before = np.flatnonzero(own & (series.times_hours <= time))
-                after = np.flatnonzero(own & (series.times_hours >= time))
-                for found, side, ages in (
-                    (before[-1:], batch.last_values, batch.last_ages),
-                    (after[:1], batch.next_values, batch.next_ages),
-                ):
-                    value = values[found[0]] if len(found) else 0.0
-                    age = abs(time - series.times_hours[found[0]]) if len(found) else np.inf
-                    assert side[point, channel] == pytest.approx(value, abs=1e-6)
-                    assert ages[point, channel] == pytest.approx(age, abs=1e-5)
+            _assert_nearest(
+                batch.points, batch.query_points[entry], index, QUERY.times_hours[entry]
+            )
+
+
+def test_knots_know_the_nearest_values_on_either_side(batch: "Batch[np.ndarray]") -> None:
+    for knot in range(0, len(batch.knot_series), 7):
+        index = int(batch.knot_series[knot])
+        origin = COHORT[index].times_hours[0]
+        _assert_nearest(batch.knots, knot, index, origin + batch.knot_places[knot])
+
+
+@pytest.mark.parametrize("knot_hours", [0.5, 1.0, 6.0])
+def test_knots_cover_the_context_and_no_more(knot_hours: float) -> None:
+    made = build_batch(COHORT, QUERY, NORMALIZATION, knot_hours=knot_hours)
+    assert np.all(np.diff(made.knot_series) >= 0)
+    for index, series in enumerate(COHORT):
+        span = series.times_hours[-1] - series.times_hours[0]
+        mine = made.knot_places[made.knot_series == index]
+        assert mine.tolist() == list(range(made.knot_counts[index]))
+        assert mine[-1] * knot_hours >= span - 1e-6
+        assert (mine[-1] - 1) * knot_hours < span
+
+
+def test_the_number_of_knots_is_exact_at_whole_knots() -> None:
+    spans = np.array([0.0, 0.5, 1.0, 1.0 + 1 / 3600, 24.0, 0.1 * 30])
+    assert num_knots(spans, 1.0).tolist() == [1, 2, 2, 3, 25, 4]
+    assert num_knots(spans[[0, 5]], 0.1).tolist() == [1, 31]
+
+
+def test_knots_depend_on_the_context_alone(batch: "Batch[np.ndarray]") -> None:
+    other = build_batch(COHORT, _query(COHORT, np.random.default_rng(60), 3), NORMALIZATION)
+    _assert_equal(other.knots, batch.knots)
+    assert np.array_equal(other.knot_counts, batch.knot_counts)
 
 
 def test_every_query_finds_its_own_time_and_series(batch: "Batch[np.ndarray]") -> None:
@@ -62,46 +108,68 @@ def test_every_query_finds_its_own_time_and_series(batch: "Batch[np.ndarray]") -
     np.testing.assert_allclose(
         batch.point_times[batch.query_points], QUERY.times_hours - origins, atol=1e-5
     )
+    assert np.array_equal(batch.query_channels, QUERY.channels)
 
 
-def test_rows_hold_each_observation_once_at_its_own_time(batch: "Batch[np.ndarray]") -> None:
-    num_rows = batch.row_times.shape[1]
-    series, row = np.divmod(batch.cell_rows, num_rows)
-    assert np.array_equal(series, COHORT.series_indices)
-    origins = COHORT.times_hours[COHORT.offsets[:-1]][series]
-    np.testing.assert_allclose(
-        batch.row_times[series, row], COHORT.times_hours - origins, atol=1e-5
-    )
-    pairs = set(zip(batch.cell_rows, batch.cell_channels, strict=True))
-    assert len(pairs) == len(COHORT.values)
-    assert [len(np.unique(one.times_hours)) for one in COHORT] == batch.row_counts.tolist()
-    assert batch.row_counts.max() == num_rows
+def test_a_point_is_a_distinct_time_of_a_series(batch: "Batch[np.ndarray]") -> None:
+    owners = np.repeat(np.arange(len(COHORT)), np.diff(QUERY.offsets))
+    distinct = set(zip(owners, QUERY.times_hours, strict=True))
+    assert len(batch.point_times) == len(distinct) < len(QUERY.times_hours)
+    assert np.array_equal(np.unique(batch.query_points), np.arange(len(distinct)))
 
 
-def test_nearest_rows_are_those_of_the_neighboring_times(batch: "Batch[np.ndarray]") -> None:
-    num_rows = batch.row_times.shape[1]
-    for point, (series, time) in enumerate(zip(batch.point_series, batch.point_times, strict=True)):
-        times = batch.row_times[series, : batch.row_counts[series]]
-        before, after = np.flatnonzero(times <= time), np.flatnonzero(times >= time)
-        start = series * num_rows
-        assert batch.last_rows[point] == (start + before[-1] if len(before) else -1)
-        assert batch.next_rows[point] == (start + after[0] if len(after) else -1)
+def test_arrays_have_the_sizes_and_types_of_their_levels(batch: "Batch[np.ndarray]") -> None:
+    knots, points, channels = len(batch.knot_series), len(batch.point_times), len(CATALOGUE)
+    assert knots == batch.knot_counts.sum()
+    for around, size in ((batch.knots, knots), (batch.points, points)):
+        for name, array in vars(around).items():
+            assert array.shape == (size, channels), name
+            assert array.dtype == np.float32, name
+    assert batch.statics.shape == batch.known_statics_mask.shape == COHORT.statics.shape
+    assert np.array_equal(batch.known_statics_mask, ~np.isnan(COHORT.statics))
+    assert np.all(batch.statics[~batch.known_statics_mask] == 0)
+    for name in ("knot_counts", "knot_series", "knot_places", "query_points", "query_channels"):
+        assert getattr(batch, name).dtype == np.int64, name
 
 
-def test_a_common_shift_of_all_times_changes_no_bit(batch: "Batch[np.ndarray]") -> None:
-    for shift in (0.1, 1234.56789, -77.7):
-        cohort = Cohort(
-            COHORT.subject_ids,
-            COHORT.offsets,
-            COHORT.times_hours + shift,
-            COHORT.channels,
-            COHORT.values,
-            COHORT.statics,
-        )
-        query = Query(QUERY.offsets, QUERY.times_hours + shift, QUERY.channels)
-        shifted = build_batch(cohort, query, NORMALIZATION)
-        for name in vars(batch):
-            assert np.array_equal(getattr(batch, name), getattr(shifted, name)), name
+def test_a_map_reaches_every_array(batch: "Batch[np.ndarray]") -> None:
+    doubled = batch.map(lambda array: array.astype(float) * 2)
+    for name, array in vars(batch).items():
+        if isinstance(array, Neighborhoods):
+            for part, values in vars(array).items():
+                np.testing.assert_array_equal(getattr(getattr(doubled, name), part), 2.0 * values)
+        else:
+            np.testing.assert_array_equal(getattr(doubled, name), array * 2.0)
+
+
+def test_no_value_is_larger_than_the_largest_input() -> None:
+    values = COHORT.values.copy()
+    values[::5] *= 1e6
+    wild = build_batch(replace(COHORT, values=values), QUERY, NORMALIZATION)
+    for around in (wild.knots, wild.points):
+        for array in (around.last_values, around.next_values, around.means):
+            assert np.abs(array).max() <= LARGEST_INPUT
+    assert wild.points.last_values.max() == LARGEST_INPUT
+
+
+def test_causally_nothing_is_said_about_the_future() -> None:
+    causal = build_batch(COHORT, QUERY, NORMALIZATION, is_causal=True)
+    for around in (causal.knots, causal.points):
+        assert np.all(np.isinf(around.next_ages))
+        assert np.all(around.next_values == 0)
+    smooth = build_batch(COHORT, QUERY, NORMALIZATION)
+    np.testing.assert_array_equal(causal.points.last_values, smooth.points.last_values)
+    assert np.all(causal.points.counts <= smooth.points.counts)
+    assert np.any(causal.points.counts < smooth.points.counts)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("shift", [0.1, 1234.56789, -77.7])
+def test_a_common_shift_of_all_times_changes_no_bit(shift: float, is_causal: bool) -> None:
+    made = build_batch(COHORT, QUERY, NORMALIZATION, is_causal=is_causal)
+    cohort = replace(COHORT, times_hours=COHORT.times_hours + shift)
+    query = Query(QUERY.offsets, QUERY.times_hours + shift, QUERY.channels)
+    _assert_equal(build_batch(cohort, query, NORMALIZATION, is_causal=is_causal), made)
 
 
 def test_a_series_alone_has_the_features_that_it_has_in_company(batch: "Batch[np.ndarray]") -> None:
@@ -113,10 +181,10 @@ def test_a_series_alone_has_the_features_that_it_has_in_company(batch: "Batch[np
             QUERY.channels[chosen],
         )
         alone = build_batch(COHORT.select([index]), query, NORMALIZATION)
-        points = batch.query_points[chosen]
-        for name in ("last_values", "last_ages", "next_values", "next_ages", "point_times"):
-            mine = getattr(alone, name)[alone.query_points]
-            assert np.array_equal(mine, getattr(batch, name)[points]), name
+        mine = batch.query_points[chosen]
+        assert np.array_equal(alone.point_times[alone.query_points], batch.point_times[mine])
+        _assert_equal(_rows(alone.points, alone.query_points), _rows(batch.points, mine))
+        _assert_equal(alone.knots, _rows(batch.knots, np.flatnonzero(batch.knot_series == index)))
 
 
 def test_an_empty_series_is_refused() -> None:
@@ -125,3 +193,23 @@ def test_an_empty_series_is_refused() -> None:
         build_batch(empty, QUERY, NORMALIZATION)
     with pytest.raises(ValueError, match="as many series"):
         build_batch(COHORT.select([0, 1]), QUERY, NORMALIZATION)
+
+
+def test_no_queries_are_no_points() -> None:
+    nothing = Query(np.zeros(len(COHORT) + 1, dtype=int), np.zeros(0), np.zeros(0, dtype=int))
+    made = build_batch(COHORT, nothing, NORMALIZATION)
+    assert made.points.means.shape == (0, len(CATALOGUE))
+    assert len(made.query_channels) == 0
+
+
+def _rows(around: "Neighborhoods[np.ndarray]", rows: np.ndarray) -> "Neighborhoods[np.ndarray]":
+    return around.map(lambda array: array[rows])
+
+
+def _assert_equal(found: object, expected: object) -> None:
+    """Compare two batches or neighborhoods bit by bit."""
+    for name, array in vars(expected).items():
+        if isinstance(array, Neighborhoods):
+            _assert_equal(getattr(found, name), array)
+        else:
+            np.testing.assert_array_equal(getattr(found, name), array, err_msg=name)

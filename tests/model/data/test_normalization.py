@@ -1,11 +1,16 @@
 """Standardized units: both directions, and the edges."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
+from model.data.variables import Kind
 from tests.series import random_cohort
 
 COHORT = random_cohort(40, np.random.default_rng(2))
@@ -46,6 +51,88 @@ def test_unknown_statics_become_the_mean() -> None:
     known = NORMALIZATION.apply_statics(COHORT.statics)
     assert np.all(known[np.isnan(COHORT.statics)] == 0)
     assert np.all(np.isfinite(known))
+
+
+def test_an_interval_holds_what_would_be_recorded_as_the_value() -> None:
+    # Half a step to either side, in canonical units, wherever the range does not end.
+    stepped = ~np.isnan(NORMALIZATION.resolution[COHORT.channels])
+    values, channels = COHORT.values[stepped], COHORT.channels[stepped]
+    low, high = NORMALIZATION.interval(values, channels)
+    middle, step = NORMALIZATION.apply(values, channels), NORMALIZATION.resolution[channels]
+    assert np.all((low < middle) & (middle < high))
+    inside = np.isfinite(low) & np.isfinite(high)
+    assert inside.mean() > 0.5
+    low, high = (NORMALIZATION.invert(end[inside], channels[inside]) for end in (low, high))
+    np.testing.assert_allclose(high - low, step[inside], rtol=1e-6)
+    np.testing.assert_allclose((high + low) / 2, values[inside], rtol=1e-9)
+
+
+def test_the_cells_of_a_score_cover_every_number_once() -> None:
+    scores = np.arange(3.0, 16.0)
+    low, high = NORMALIZATION.interval(scores, np.full(13, CATALOGUE.channel("GCS")))
+    assert (low[0], high[-1]) == (-np.inf, np.inf)
+    np.testing.assert_allclose(low[1:], high[:-1], rtol=1e-12)
+
+
+def test_the_ends_of_a_range_take_the_tails() -> None:
+    for name, value in (
+        ("SaO2", 100.0),
+        ("FiO2", 1.0),
+        ("FiO2", 0.21),
+        ("Urine", 0.0),
+        ("pH", 8.0),
+    ):
+        low, high = NORMALIZATION.interval(np.array([value]), np.array([CATALOGUE.channel(name)]))
+        low_end, high_end = CATALOGUE[CATALOGUE.channel(name)].plausible_range
+        assert (low[0] == -np.inf) == (value == low_end)
+        assert (high[0] == np.inf) == (value == high_end)
+
+
+def test_a_value_without_a_step_is_a_point() -> None:
+    channel = np.array([CATALOGUE.channel("NIMAP")])
+    low, high = NORMALIZATION.interval(np.array([71.67]), channel)
+    assert low == high == NORMALIZATION.apply(np.array([71.67]), channel)
+
+
+def test_only_scores_are_rounded_and_to_the_cell_that_they_lie_in() -> None:
+    score, rate = CATALOGUE.channel("GCS"), CATALOGUE.channel("HR")
+    values = np.array([2.0, 3.5, 7.5, 7.5000001, 14.2, 99.0])
+    found = NORMALIZATION.to_grid(values, np.full(6, score))
+    np.testing.assert_array_equal(found, [3, 3, 7, 8, 14, 15])
+    np.testing.assert_array_equal(NORMALIZATION.to_grid(values, np.full(6, rate)), values)
+    both = NORMALIZATION.to_grid(np.array([[7.6, 7.6]]), np.array([[score, rate]]))
+    np.testing.assert_array_equal(both, [[8, 7.6]])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"resolution": 0.0}, "`resolution` of Glucose must be positive"),
+        ({"resolution": 1e9}, "`resolution` of Glucose must be positive"),
+        ({"kind": Kind.ORDINAL, "resolution": None}, "Glucose is ordinal"),
+    ],
+)
+def test_a_step_that_makes_no_cells_is_refused(change: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        replace(CATALOGUE[CATALOGUE.channel("Glucose")], **change)
+
+
+def test_the_recorded_steps_are_those_of_real_records(data_root: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    path = data_root / "physionet2012" / "observations.parquet"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    table = pandas.read_parquet(path, columns=["parameter", "value"])
+    by_name = dict(iter(table.groupby("parameter", observed=True)["value"]))
+    for variable in CATALOGUE:
+        if variable.resolution is None:
+            continue
+        low, high = variable.plausible_range
+        values = by_name[variable.name].to_numpy(float)
+        steps = values[(values >= low) & (values <= high)] / variable.resolution
+        # Stored as float32, 24 bits.
+        is_multiple = np.abs(steps - np.rint(steps)) < 1e-6 * np.maximum(steps, 1000)
+        assert is_multiple.mean() > 0.99, variable.name
 
 
 def test_json_round_trip_is_exact() -> None:

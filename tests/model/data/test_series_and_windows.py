@@ -108,9 +108,10 @@ def test_the_window_of_a_query_does_not_depend_on_other_queries() -> None:
         )
 
 
-def test_a_gap_longer_than_a_window_still_has_neighbors() -> None:
+def test_in_a_gap_longer_than_a_window_the_nearer_end_answers() -> None:
     times = np.array([0.0, 1.0, 200.0, 201.0])
     series = Series("gap", times, np.full(4, 14), np.full(4, 80.0), np.full(5, np.nan))
     cohort = Cohort.from_series([series])
-    rolled = roll(cohort, _ask(cohort, [np.array([100.0])]))
-    np.testing.assert_array_equal(rolled.context[0].times_hours, [1.0, 200.0])
+    for asked, expected in ((75.0, [0.0, 1.0]), (130.0, [200.0, 201.0])):
+        rolled = roll(cohort, _ask(cohort, [np.array([asked])]))
+        np.testing.assert_array_equal(rolled.context[0].times_hours, expected)

@@ -1,0 +1,50 @@
+"""What a knot says: the surroundings of all channels, the statics, the time."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from model.config import LatentODEConfig
+from model.data.batch import Batch
+from model.features import NUM_FEATURES, neighborhood_features
+
+_DAY_HOURS = 24.0
+_PERIODS_HOURS = (6.0, 12.0, 24.0, 48.0, 96.0)
+NUM_TIME_FEATURES = 1 + 2 * len(_PERIODS_HOURS)
+
+
+def time_features(times_hours: Float[Tensor, " place"]) -> Float[Tensor, "place feature"]:
+    """Return the time since the series began, plain and as waves."""
+    periods = times_hours.new_tensor(_PERIODS_HOURS)
+    angles = 2 * math.pi * times_hours.unsqueeze(-1) / periods
+    return torch.cat(
+        [(times_hours / _DAY_HOURS).unsqueeze(-1), torch.sin(angles), torch.cos(angles)], dim=-1
+    )
+
+
+class Tokens(nn.Module):
+    """One vector for each knot of each series, padded to the longest series of the batch."""
+
+    def __init__(self, config: LatentODEConfig) -> None:
+        super().__init__()
+        width = config.encoder_dim
+        self.knot_hours = config.knot_hours
+        self.around = nn.Linear(NUM_FEATURES * config.num_channels, width)
+        self.time = nn.Linear(NUM_TIME_FEATURES, width)
+        self.statics = nn.Linear(2 * config.num_statics, width)
+
+    def forward(self, batch: Batch[Tensor]) -> Float[Tensor, "series knot token"]:
+        """Read every knot."""
+        statics = torch.cat([batch.statics, batch.known_statics_mask.to(batch.statics.dtype)], -1)
+        times = batch.knot_places.to(batch.statics.dtype) * self.knot_hours
+        tokens = (
+            self.around(neighborhood_features(batch.knots))
+            + self.time(time_features(times))
+            + self.statics(statics).index_select(0, batch.knot_series)
+        )
+        num_series, longest = len(batch.knot_counts), int(batch.knot_counts.max())
+        padded = tokens.new_zeros(num_series * longest, tokens.shape[-1])
+        place = batch.knot_series * longest + batch.knot_places
+        return padded.index_copy(0, place, tokens).view(num_series, longest, -1)
