@@ -24,6 +24,9 @@ class LatentODEConfig:
     num_substeps, num_sweeps
         Accuracy of the solver: steps between two knots, and evaluations of the vector field's
         nonlinear part.
+    age_scales_hours
+        Time constants with which the neighbors of a knot or query lose their weight; the shortest one
+        tells what was measured at the same time from what was measured in the same hour.
     num_components
         Laplace components of the observation distribution, for each posterior sample.
     min_scale
@@ -48,6 +51,7 @@ class LatentODEConfig:
     knot_hours: float = 1.0
     num_substeps: int = 1
     num_sweeps: int = 3
+    age_scales_hours: tuple[float, ...] = (0.1, 1.0, 8.0)
     dropout: float = 0.1
     min_scale: float = 0.02
     use_control: bool = True
@@ -69,4 +73,4 @@ class LatentODEConfig:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "LatentODEConfig":
         """Read what `to_json` wrote."""
-        return cls(**content)
+        return cls(**{**content, "age_scales_hours": tuple(content["age_scales_hours"])})

@@ -88,11 +88,13 @@ class Dynamics(nn.Module):
         control = self.control(knots)
         last = (encoding.knot_counts - 1).unsqueeze(1)
         places = torch.arange(num_knots, device=last.device)
-        index = torch.minimum(places, last)
+        # A filter's line from a knot to the next may not know the next: it lags by one knot.
+        known = (places - 1).clamp(min=0) if self.config.direction == "filter" else places
+        index = torch.minimum(known, last)
         held = control.gather(1, index.unsqueeze(-1).expand(-1, -1, control.shape[-1]))
         at_end = knots[torch.arange(num_series, device=last.device), last.squeeze(1)]
         set_point = self.set_point(at_end).unsqueeze(1)
-        since = (places - index).to(control.dtype).unsqueeze(-1) * self.config.knot_hours
+        since = (known - index).to(control.dtype).unsqueeze(-1) * self.config.knot_hours
         weight = torch.exp(-since * self.log_forgetting.exp())
         forcing: Tensor = (set_point + (held - set_point) * weight).transpose(0, 1)
         return forcing

@@ -117,13 +117,12 @@ def _log_mass(
     Where the interval lies on one side of the location the nearer end is taken out of the
     logarithm; unused branches are fed with harmless numbers, so that no gradient is NaN.
     """
-    low, high = (
-        (end.clamp(-_FAR, _FAR).unsqueeze(-1) - decoded.loc) / decoded.scale
-        for end in (targets.low, targets.high)
-    )
+    ends = [end.clamp(-_FAR, _FAR).unsqueeze(-1) for end in (targets.low, targets.high)]
+    low, high = ((end - decoded.loc) / decoded.scale for end in ends)
     nearest = torch.where(low > 0, low, torch.where(high < 0, -high, 0.0))
     is_aside = (nearest > 0) & is_interval
-    width = torch.where(is_aside, high - low, 1.0)
+    # From the ends themselves: the difference of two large quotients has lost its digits.
+    width = torch.where(is_aside, (ends[1] - ends[0]) / decoded.scale, 1.0)
     aside = torch.log(-0.5 * torch.expm1(-width)) - torch.where(is_aside, nearest, 0.0)
     is_astride = ~is_aside & is_interval
     below = torch.where(is_astride, low, -1.0)

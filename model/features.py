@@ -6,21 +6,28 @@ from torch import Tensor
 
 from model.data.neighborhoods import Neighborhoods
 
-# Ages enter as exp(-age / tau): bounded, 0 for an absent neighbor (age inf).
-_FRESH_HOURS = 1.0
-_RECENT_HOURS = 8.0
-NUM_FEATURES = 10
-"""Features of each channel."""
+
+def num_features(age_scales_hours: tuple[float, ...]) -> int:
+    """Return how many features each channel has."""
+    return 4 * len(age_scales_hours) + 4
 
 
-def neighborhood_features(around: Neighborhoods[Tensor]) -> Float[Tensor, "place feature"]:
-    """Return bounded features of the surroundings, `NUM_FEATURES` for each channel."""
-    parts = []
+def neighborhood_features(
+    around: Neighborhoods[Tensor], age_scales_hours: tuple[float, ...]
+) -> Float[Tensor, "place feature"]:
+    """Return `num_features` bounded features for each channel.
+
+    An age enters as exp(-age / tau) on each scale, which is 0 for an absent neighbor (age inf). A
+    value enters whole, for what changes slowly, and with these weights, for what does not.
+    """
+    parts: list[Tensor] = []
     for values, ages in (
         (around.last_values, around.last_ages),
         (around.next_values, around.next_ages),
     ):
-        fresh, recent = torch.exp(-ages / _FRESH_HOURS), torch.exp(-ages / _RECENT_HOURS)
-        parts += [fresh, recent, values * fresh, values * recent]
+        parts.append(values)
+        for tau in age_scales_hours:
+            weight = torch.exp(-ages / tau)
+            parts += [weight, values * weight]
     shrunken = around.means * around.counts / (around.counts + 1)
     return torch.cat([*parts, shrunken, torch.log1p(around.counts)], dim=-1)

@@ -12,14 +12,11 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from model.config import LatentODEConfig
-from model.data.batch import Batch
+from model.data.batch import FARTHEST_HOURS, Batch
 from model.decoder import DecodedQueries, Decoder
 from model.dynamics import Dynamics
 from model.encoder import Encoder
 from model.encoding import Encoding
-
-FARTHEST_HOURS = 96.0
-"""The latent equation is solved so far beyond the context; nothing is learned about later times."""
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,8 @@ def fit(
             resume=resume,
             progress=progress,
         )
+    if fitted is None:  # not the first of several processes
+        return
     best = min(fitted.history, key=lambda record: record.validation_error)
     print(
         f"wrote {out}: best epoch {best.epoch + 1} of {len(fitted.history)}, tuning errors "
@@ -123,7 +125,7 @@ class Part(StrEnum):
 def evaluate(
     artifact: Annotated[Path, typer.Argument(help="Artifact directory.", exists=True)],
     data: Annotated[Path, typer.Argument(help="MEDS dataset.", exists=True, file_okay=False)],
-    task: Annotated[str, typer.Option(help="forecast or imputation.")],
+    task: Annotated[str, typer.Option(help="forecast, imputation, or truth (simulated data).")],
     out: Annotated[Path, typer.Option(help="Directory of the report to write.")],
     part: Annotated[
         Part, typer.Option(help="Subjects: auto takes all of them unless the model saw some.")

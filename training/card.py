@@ -10,6 +10,8 @@ from model.data.variables import Catalogue, Kind
 from training.checkpoint import EpochRecord
 from training.config import TrainingConfig
 from training.evaluation import LEAST_SQUARES, MODEL, Evaluation
+from training.intervals import NOMINAL
+from training.report.scores import MANY_TARGETS, variable_scores, worst_covered
 from training.solver_certificate import SolverCertificate
 
 # With fewer training values than this a variable's own errors and intervals rest on little.
@@ -34,9 +36,12 @@ out-of-distribution score; it is a hint, not a guarantee.
 _LIMITATIONS = """\
 ## Known limitations
 
-{states}{amounts}{sparse}- Intervals come from the fitted distribution, not calibrated after training: \
-a 90 % interval may hold more or fewer than 90 % of measurements, differently by variable and by gap. The \
-evaluation report shows by how much.
+{states}{amounts}{sparse}- Intervals are calibrated on the tuning subjects, by variable and by the \
+hours to its nearest measurement: on patients like them a 90 % interval holds 90 % of measurements on \
+average, not for every patient. Measurements were taken when somebody had a reason to look; at other times \
+the same intervals may hold more.
+- Elsewhere the promise may fail: `evaluate` on another data set says, variable by variable, how much worse \
+the answers are there than on the held-out subjects here.
 - Series longer than {window:g} hours are answered from windows of that length; older measurements do not \
 count.
 - When something was measured carries information (sick patients are measured more often). The model uses \
@@ -66,7 +71,7 @@ def model_card(
     num_train, num_tuning
         Series (windows of subjects) that the weights and the stopping time were fitted on.
     certificate
-        What the fixed grid of the ODE solver costs in accuracy.
+        What the solver costs in accuracy.
     num_values
         Training values of each channel; names the sparse variables.
     hashes
@@ -80,7 +85,7 @@ def model_card(
         _USE.format(horizon=config.horizon_hours),
         _training(config, dataset_name, num_train, num_tuning, history),
         *([] if certificate is None else [f"## Solver\n\n{_solver(certificate)}"]),
-        _errors(history, evaluations),
+        _errors(history, evaluations, catalogue),
         _LIMITATIONS.format(
             states=_of_kind(catalogue, Kind.STATE, "read as input and never estimated"),
             amounts=_of_kind(
@@ -135,7 +140,9 @@ def _solver(certificate: SolverCertificate) -> str:
     return f"The ODE is solved by {certificate.text}.{verdict}"
 
 
-def _errors(history: Sequence[EpochRecord], evaluations: Sequence[Evaluation]) -> str:
+def _errors(
+    history: Sequence[EpochRecord], evaluations: Sequence[Evaluation], catalogue: Catalogue
+) -> str:
     lines = ["## Errors", ""]
     if history:
         best = min(history, key=lambda record: record.validation_error)
@@ -158,13 +165,35 @@ def _errors(history: Sequence[EpochRecord], evaluations: Sequence[Evaluation]) -
         "| least squares |",
         "| --- | --: | --: | --: | --: | --: | --: |",
     ]
-    return "\n".join([*lines, *(_error_row(evaluation) for evaluation in evaluations)])
+    lines += [_error_row(evaluation) for evaluation in evaluations]
+    lines += [
+        "",
+        "Share of held-out measurements inside the intervals. A value that equals an end because values "
+        "come in steps counts by the share of its step inside. Farthest: the variable, among those with "
+        f"at least {MANY_TARGETS} targets if there are any, whose intervals miss their promise most.",
+        "",
+        f"| held-out task | {' | '.join(NOMINAL)} | mean 90% width | farthest |",
+        f"| --- | {' | '.join(['--:'] * len(NOMINAL))} | --: | --- |",
+        *(_coverage_row(evaluation, catalogue) for evaluation in evaluations),
+        "",
+        "Errors and coverage of every variable stand in `metrics.json` under `held_out`.",
+    ]
+    return "\n".join(lines)
 
 
 def _error_row(evaluation: Evaluation) -> str:
     methods = (MODEL, "carry_forward", "linear_interpolation", "variable_mean", LEAST_SQUARES)
     errors = " | ".join(f"{evaluation.mean_error(method):.4f}" for method in methods)
     return f"| {evaluation.task.value} | {evaluation.num_series:,} | {errors} |"
+
+
+def _coverage_row(evaluation: Evaluation, catalogue: Catalogue) -> str:
+    overall = evaluation.overall_intervals
+    shares = " | ".join(f"{100 * share:.1f} %" for share in overall.split[:, 0])
+    width = overall.width[list(NOMINAL).index("90%"), 0]
+    worst = worst_covered(variable_scores(evaluation, catalogue))
+    farthest = f"{worst.variable.name}, {100 * worst.largest_deviation:.1f} points"
+    return f"| {evaluation.task.value} | {shares} | {width:.2f} | {farthest} |"
 
 
 def _of_kind(catalogue: Catalogue, kind: Kind, text: str) -> str:

@@ -19,12 +19,12 @@ class TrainingConfig:
 
     preset: str = "default"
     seed: int = 0
-    epochs: int = 30
+    epochs: int = 40
     patience_epochs: int = 15
     """Stop after this many epochs without a better validation error."""
 
     batch_size: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 6e-3
     warmup_steps: int = 100
     weight_decay: float = 1e-2
     gradient_clip: float = 1.0
@@ -52,9 +52,9 @@ class TrainingConfig:
 
     cells_share: float = 0.4
     """Of the series in a batch: single observations are hidden."""
-    rows_share: float = 0.2
+    rows_share: float = 0.1
     """Whole rows are hidden; the other series have their future hidden."""
-    hidden_fraction: tuple[float, float] = (0.05, 0.95)
+    hidden_fraction: tuple[float, float] = (0.05, 0.7)
     context_share: tuple[float, float] = (1 / 12, 11 / 12)
     """Where a forecast cuts a series, as a share of its span."""
     horizon_hours: float = 24.0
@@ -70,6 +70,7 @@ class TrainingConfig:
     decoder_dim: int = 96
     num_components: int = 3
     knot_hours: float = 1.0
+    age_scales_hours: tuple[float, ...] = (0.1, 1.0, 8.0)
     dropout: float = 0.1
     use_control: bool = True
     use_residual: bool = True
@@ -159,9 +160,15 @@ def _parse(config: TrainingConfig, override: str) -> tuple[str, Any]:
         return key, text == "True"
     try:
         if isinstance(current, tuple):
-            low, high = (float(part) for part in text.split(","))
-            return key, (low, high)
+            numbers = tuple(float(part) for part in text.split(","))
+            if len(numbers) != len(current):
+                raise ValueError
+            return key, numbers
         return key, type(current)(text)
     except ValueError:
-        expected = "low,high" if isinstance(current, tuple) else type(current).__name__
+        expected = (
+            f"{len(current)} numbers with commas"
+            if isinstance(current, tuple)
+            else type(current).__name__
+        )
         raise ConfigError(f"cannot set {key} to {text!r}; expected {expected}") from None

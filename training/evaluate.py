@@ -23,7 +23,7 @@ from training.report import (
 )
 from training.splits import split_subjects
 from training.tasks import Task, make_window
-from training.truth import answer_truth, read_truth, score_truth
+from training.truth import HALF_HOURS, LOOKS, Truth, answer_truth, score_truth
 
 TRUTH = "truth"
 """The task of a simulated cohort: the imputed trajectory against the noiseless one."""
@@ -128,18 +128,23 @@ def _truth(judged: _Judged, out: Path) -> str:
     """Judge imputed trajectories; see `training.truth`."""
     predictor, cohort = judged.predictor, judged.cohort
     catalogue = predictor.artifact.catalogue
-    truth = read_truth(judged.data_dir, cohort, catalogue)
-    if len(truth.values) == 0:
-        raise EvaluateError(
-            f"{judged.data_dir} has no truth between two observations of a variable"
-        )
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        answers = answer_truth(
-            predictor, cohort, truth, seed=judged.seed, on_progress=_on(bar, len(cohort))
-        )
-    evaluation = score_truth(answers, len(cohort), len(catalogue))
-    write_truth_report(out, evaluation, judged.provenance)
-    return write_truth_summary(evaluation, judged.provenance)
+    truth = Truth.read(judged.data_dir, cohort, catalogue)
+    window = make_window(cohort, catalogue, Task.IMPUTATION, seed=judged.seed)
+    asked = {
+        HALF_HOURS: (cohort, truth.between_entries()),
+        LOOKS: (window.context, truth.at(window.target)),
+    }
+    evaluations = {}
+    for name, (context, values) in asked.items():
+        if len(values.values) == 0:
+            raise EvaluateError(f"{judged.data_dir} has no truth to compare with at {name}")
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            answers = answer_truth(
+                predictor, context, values, seed=judged.seed, on_progress=_on(bar, len(context))
+            )
+        evaluations[name] = score_truth(answers, len(catalogue))
+    write_truth_report(out, evaluations, judged.provenance)
+    return write_truth_summary(evaluations, judged.provenance)
 
 
 def _on(bar: Progress, total: int) -> Callable[[int, int], None]:

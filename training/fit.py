@@ -1,6 +1,7 @@
 """`fit`: from a MEDS dataset to an artifact."""
 
 import platform
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,24 +12,27 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.artifact import write_artifact
+from model.artifact import load_artifact, write_artifact
 from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.rolling import WINDOW_HOURS
 from model.data.series import Cohort
 from model.data.windows import cut_spans
+from model.runtime.torch_predictor import TorchPredictor
 from training.baselines import LeastSquares
 from training.calibrate import calibrate
 from training.card import model_card
 from training.checkpoint import EpochRecord, discard
 from training.config import TrainingConfig
 from training.datasets.meds import Dataset, read_cohort
-from training.evaluation import Task, make_window
+from training.evaluation import Evaluation, judge
+from training.home import held_out_scores
 from training.loader import Loader
 from training.loop import Progress, Trainer, history_json
 from training.ranks import join
 from training.solver_certificate import SolverCertificate, certify
 from training.splits import Split, split_subjects
+from training.tasks import Task, make_window
 from training.validation import Validation
 
 _MIN_OBSERVATIONS = 2
@@ -91,8 +95,11 @@ def fit(
     device: torch.device,
     resume: bool,
     progress: Progress,
-) -> Fitted:
-    """Train, certify the solver's grid, calibrate and write the artifact."""
+) -> Fitted | None:
+    """Train, certify the solver, calibrate, judge and write the artifact.
+
+    Under `torchrun` every process trains, the first one writes; the others return None.
+    """
     prepared = prepare(data_dir)
     rank = join(device)
     loader = Loader(prepared.train, CATALOGUE, prepared.normalization, config, rank)
@@ -105,6 +112,8 @@ def fit(
     checkpoint_dir = artifact_dir.with_name(artifact_dir.name + ".training")
     best = trainer.run(checkpoint_dir, resume=resume, progress=progress)
     trainer.average.load_state_dict(best)
+    if not rank.is_first:
+        return None
     certificate = _write(artifact_dir, prepared, trainer, validation, name, artifact_version)
     discard(checkpoint_dir)
     return Fitted(trainer.history, certificate)
@@ -118,44 +127,68 @@ def _write(
     name: str,
     artifact_version: str,
 ) -> SolverCertificate:
-    """Certify the solver's grid, calibrate, and write the artifact of the best weights."""
-    config = trainer.config
+    """Certify the solver, calibrate, judge on held-out subjects, and write the artifact."""
     network, certificate = certify(trainer.average, validation, trainer.device)
-    write_artifact(
-        artifact_dir,
-        config=network.config,
-        weights={key: value.cpu().numpy() for key, value in trainer.best.items()},
-        catalogue=CATALOGUE,
-        normalization=prepared.normalization,
-        calibration=calibrate(network, validation, trainer.device),
-        metrics={
-            "training": history_json(trainer.history),
-            "config": config.to_json(),
-            "solver": certificate.to_json(),
-            "least_squares": _least_squares(prepared),
-        },
-        card=model_card(
-            name=name,
-            version=artifact_version,
-            config=config,
-            dataset_name=prepared.dataset.name,
-            num_train=len(prepared.train),
-            num_tuning=len(prepared.tuning),
-            history=trainer.history,
-            certificate=certificate,
+    calibration = calibrate(network, validation, trainer.device)
+    rules = _least_squares(prepared)
+
+    def write(directory: Path, evaluations: Sequence[Evaluation]) -> None:
+        write_artifact(
+            directory,
+            config=network.config,
+            weights={key: value.cpu().numpy() for key, value in trainer.best.items()},
             catalogue=CATALOGUE,
-            num_values=np.bincount(prepared.train.channels, minlength=len(CATALOGUE)),
-            hashes={
-                "data set": prepared.dataset.sha256,
-                "split of the subjects": prepared.split.sha256,
+            normalization=prepared.normalization,
+            calibration=calibration,
+            metrics={
+                "training": history_json(trainer.history),
+                "config": trainer.config.to_json(),
+                "solver": certificate.to_json(),
+                "least_squares": {task.value: rule.to_json() for task, rule in rules.items()},
+                "held_out": held_out_scores(evaluations, CATALOGUE),
             },
-        ),
-        provenance=_provenance(prepared, config, name, artifact_version),
-    )
+            card=_card(prepared, trainer, certificate, evaluations, name, artifact_version),
+            provenance=_provenance(prepared, trainer.config, name, artifact_version),
+        )
+
+    # The held-out subjects are answered by what is served, so it is written once without them.
+    unjudged = artifact_dir.with_name(artifact_dir.name + ".unjudged")
+    write(unjudged, ())
+    predictor = TorchPredictor(load_artifact(unjudged), device=str(trainer.device))
+    held_out = prepared.dataset.cohort.select(prepared.split.held_out)
+    write(artifact_dir, judge(predictor, held_out, rules, seed=trainer.config.seed))
+    shutil.rmtree(unjudged)
     return certificate
 
 
-def _least_squares(prepared: Prepared) -> dict[str, Any]:
+def _card(
+    prepared: Prepared,
+    trainer: Trainer,
+    certificate: SolverCertificate,
+    evaluations: Sequence[Evaluation],
+    name: str,
+    artifact_version: str,
+) -> str:
+    return model_card(
+        name=name,
+        version=artifact_version,
+        config=trainer.config,
+        dataset_name=prepared.dataset.name,
+        num_train=len(prepared.train),
+        num_tuning=len(prepared.tuning),
+        history=trainer.history,
+        certificate=certificate,
+        catalogue=CATALOGUE,
+        num_values=np.bincount(prepared.train.channels, minlength=len(CATALOGUE)),
+        hashes={
+            "data set": prepared.dataset.sha256,
+            "split of the subjects": prepared.split.sha256,
+        },
+        evaluations=evaluations,
+    )
+
+
+def _least_squares(prepared: Prepared) -> Mapping[Task, LeastSquares]:
     """Fit the strongest trivial answer on the training subjects; `evaluate` compares with it."""
     rules = {}
     for task in Task:
@@ -163,8 +196,7 @@ def _least_squares(prepared: Prepared) -> dict[str, Any]:
         if len(window.context) == 0:
             continue
         is_forecast = task is Task.FORECAST
-        rule = LeastSquares.of(window, prepared.normalization, is_forecast=is_forecast)
-        rules[task.value] = rule.to_json()
+        rules[task] = LeastSquares.of(window, prepared.normalization, is_forecast=is_forecast)
     return rules
 
 

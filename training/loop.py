@@ -191,6 +191,7 @@ class Trainer:
             moment: {
                 name: self.optimizer.state[p][moment]
                 for name, p in zip(names, parameters, strict=True)
+                if p in self.optimizer.state  # what an ablation leaves unused has no moments
             }
             for moment in ("exp_avg", "exp_avg_sq", "step")
         }
@@ -217,6 +218,8 @@ class Trainer:
         self.average.load_state_dict(checkpoint.tensors["average"])
         self.best = dict(checkpoint.tensors["best"])
         for name, parameter in self.network.named_parameters():
+            if name not in checkpoint.tensors["step"]:
+                continue
             self.optimizer.state[parameter] = {
                 moment: checkpoint.tensors[moment][name].clone()
                 for moment in ("exp_avg", "exp_avg_sq")

@@ -1,7 +1,14 @@
 """A simulated cohort's noiseless truth against the imputed trajectories.
 
-The model sees the whole chart of a series. It is asked every half hour, which is never a time at
-which somebody looked, for every variable between that variable's first and last entry in that chart.
+Asked in two ways:
+
+`half hours`   The model sees the whole chart and is asked every half hour, which is never a time at
+               which somebody looked, for every variable between that variable's first and last
+               entry: the trajectory as a user draws it. Intervals are calibrated on times at which
+               somebody looked, which is oftener in a crisis; at even times patients are calmer, and
+               the same intervals hold more.
+`looks`        As in the imputation task, 30 % of the chart are hidden and asked for: the times that
+               the intervals are calibrated for.
 
 Two questions need two kinds of band:
 
@@ -22,13 +29,13 @@ lie above the nominal level.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from model.data.batch import Query
 from model.data.series import Cohort, offsets_from_counts
@@ -37,9 +44,10 @@ from model.data.windows import Window, queryable
 from model.metrics import by_variable, is_covered
 from model.runtime.predictor import Predictor, Request
 from training.baselines import linear_interpolation, own_record
-from training.datasets.raw_table import MICROSECONDS_PER_HOUR
-from training.datasets.simulated import CHARTED, MEAN_OF, ORIGIN, RANGES
+from training.datasets.simulated import ORIGIN, TRUTH_MINUTES
+from training.measurement_noise import measure, noise_variance
 
+HALF_HOURS, LOOKS = "half hours", "looks"
 TRUTH_FILE = Path("truth") / "0.parquet"
 NOMINAL: Mapping[str, tuple[float, float]] = {
     "50%": (0.25, 0.75),
@@ -49,8 +57,6 @@ NOMINAL: Mapping[str, tuple[float, float]] = {
 }
 _LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 _MEDIAN = 4
-_LARGEST_NOISE = 3.0  # the simulator cuts its normal draws here
-_NUM_NOISE_DRAWS = 40
 _PIECE = 32
 
 
@@ -62,6 +68,7 @@ class TruthError(ValueError):
 class TruthAnswers:
     """Times asked, the truth there, and what is said about it; canonical units throughout."""
 
+    num_series: int
     channels: Int[np.ndarray, " target"]
     truth: Float[np.ndarray, " target"]
     measured: Float[np.ndarray, " target"]
@@ -103,91 +110,99 @@ class TruthEvaluation:
         return dict(zip(NOMINAL, shares.tolist(), strict=True))
 
 
-def read_truth(data_dir: Path, cohort: Cohort, catalogue: Catalogue) -> Cohort:
-    """Read the truth of a cohort's series, each variable between its first and last observation.
+@dataclass(frozen=True)
+class Truth:
+    """Noiseless values of every series on one grid of times, NaN where there are none."""
 
-    Raises
-    ------
-    TruthError
-        If the data set has no truth beside it.
-    """
-    path = data_dir / TRUTH_FILE
-    if not path.is_file():
-        raise TruthError(
-            f"{data_dir} has no {TRUTH_FILE}; only a simulated cohort has a truth "
-            "(python -m training simulate)"
+    cohort: Cohort
+    step_hours: float
+    values: Float[np.ndarray, "series step channel"]
+
+    @classmethod
+    def read(cls, data_dir: Path, cohort: Cohort, catalogue: Catalogue) -> "Truth":
+        """Read what `simulate` has put beside a data set.
+
+        Raises
+        ------
+        TruthError
+            If the data set has no truth beside it.
+        """
+        path = data_dir / TRUTH_FILE
+        if not path.is_file():
+            raise TruthError(
+                f"{data_dir} has no {TRUTH_FILE}; only a simulated cohort has a truth "
+                "(python -m training simulate)"
+            )
+        table = pq.read_table(path)
+        owners = _positions(table.column("subject_id"), [int(one) for one in cohort.subject_ids])
+        channels = _positions(table.column("code"), [variable.name for variable in catalogue])
+        moments = table.column("time").to_numpy().astype("datetime64[us]")
+        steps = ((moments - ORIGIN) // np.timedelta64(TRUTH_MINUTES, "m")).astype(np.int64)
+        kept = (owners >= 0) & (channels >= 0)
+        values = np.full((len(cohort), int(steps.max()) + 1, len(catalogue)), np.nan)
+        read = table.column("numeric_value").to_numpy()[kept]
+        values[owners[kept], steps[kept], channels[kept]] = read
+        values[..., ~queryable(catalogue)] = np.nan
+        return cls(cohort, TRUTH_MINUTES / 60, values)
+
+    def between_entries(self) -> Cohort:
+        """Return the truth at every step between the first and last entry of its variable."""
+        first, last = _spans(self.cohort, self.values.shape[2])
+        hours = self.step_hours * np.arange(self.values.shape[1])[:, None]
+        is_asked = (hours >= first[:, None]) & (hours <= last[:, None]) & ~np.isnan(self.values)
+        owners, steps, channels = np.nonzero(is_asked)
+        return Cohort(
+            self.cohort.subject_ids,
+            offsets_from_counts(np.bincount(owners, minlength=len(self.cohort))),
+            self.step_hours * steps,
+            channels,
+            self.values[owners, steps, channels],
+            self.cohort.statics,
         )
-    table = pq.read_table(path)
-    owners = _positions(table.column("subject_id"), [int(one) for one in cohort.subject_ids])
-    channels = _positions(table.column("code"), [variable.name for variable in catalogue])
-    moments = table.column("time").to_numpy().astype("datetime64[us]")
-    hours = (moments - ORIGIN).astype(np.int64) / MICROSECONDS_PER_HOUR
-    values = table.column("numeric_value").to_numpy().astype(float)
-    first, last = _spans(cohort, len(catalogue))
-    kept = (owners >= 0) & (channels >= 0)
-    kept &= queryable(catalogue)[channels]
-    kept &= (hours >= first[owners, channels]) & (hours <= last[owners, channels])
-    rows = np.flatnonzero(kept)
-    rows = rows[np.lexsort((channels[rows], hours[rows], owners[rows]))]
-    return Cohort(
-        cohort.subject_ids,
-        offsets_from_counts(np.bincount(owners[rows], minlength=len(cohort))),
-        hours[rows],
-        channels[rows],
-        values[rows],
-        cohort.statics,
-    )
 
+    def at(self, target: Cohort) -> Cohort:
+        """Return the truth in place of measured values, linear between steps.
 
-def measure(
-    truth: Float[np.ndarray, " target"],
-    channels: Int[np.ndarray, " target"],
-    catalogue: Catalogue,
-    generator: np.random.Generator,
-) -> Float[np.ndarray, " target"]:
-    """Draw what a device would chart of the truth: its error, its rounding, the plausible range.
-
-    The law is that of `training.datasets.simulated`; a mean pressure comes from noisy systolic and
-    diastolic ones.
-    """
-    result = truth.copy()
-    for channel in np.unique(channels):
-        name = catalogue[int(channel)].name
-        rows = channels == channel
-        noisy = truth[rows] + _device_deviation(truth[rows], name) * _noise(rows.sum(), generator)
-        for part, share in zip(MEAN_OF.get(name, ()), (1 / 3, 2 / 3), strict=False):
-            noisy += share * CHARTED[part].deviation * _noise(rows.sum(), generator)
-        step = CHARTED[name].resolution
-        result[rows] = np.clip(step * np.rint(noisy / step), *RANGES[name])
-    return result
+        `target` holds the same series, in any order or several times; values without a truth, such
+        as urine, leave it.
+        """
+        places = {subject_id: place for place, subject_id in enumerate(self.cohort.subject_ids)}
+        owners = np.array([places[subject_id] for subject_id in target.subject_ids])
+        owners = owners[target.series_indices]
+        position = target.times_hours / self.step_hours
+        before = np.clip(position.astype(np.int64), 0, self.values.shape[1] - 2)
+        low, high = (self.values[owners, before + one, target.channels] for one in (0, 1))
+        values = low + np.clip(position - before, 0, 1) * (high - low)
+        return replace(target, values=values).keep(~np.isnan(values))
 
 
 def answer_truth(
     predictor: Predictor,
-    cohort: Cohort,
+    context: Cohort,
     truth: Cohort,
     *,
     seed: int,
     on_progress: Callable[[int, int], None],
 ) -> TruthAnswers:
-    """Ask the predictor for every value of the truth, from the whole chart."""
+    """Ask the predictor for every value of `truth`, from the same series of `context`."""
     asked = np.flatnonzero(truth.counts > 0)
-    cohort, truth = cohort.select(asked), truth.select(asked)
+    context, truth = context.select(asked), truth.select(asked)
     generator = np.random.default_rng(seed)
     catalogue, normalization = predictor.artifact.catalogue, predictor.artifact.normalization
     quantiles, means, variances = [], [], []
-    for start in range(0, len(cohort), _PIECE):
-        chosen = np.arange(start, min(start + _PIECE, len(cohort)))
+    for start in range(0, len(context), _PIECE):
+        chosen = np.arange(start, min(start + _PIECE, len(context)))
         query = Query.at(truth.select(chosen))
         prediction = predictor.predict(
-            Request(cohort.select(chosen), query, quantile_levels=_LEVELS, seed=seed)
+            Request(context.select(chosen), query, quantile_levels=_LEVELS, seed=seed)
         )
         quantiles.append(prediction.quantiles)
         means.append(prediction.mean)
         variances.append(prediction.latent_variance + prediction.observation_variance)
-        on_progress(int(chosen[-1]) + 1, len(cohort))
-    line = linear_interpolation(own_record(Window(cohort, truth), normalization))
+        on_progress(int(chosen[-1]) + 1, len(context))
+    line = linear_interpolation(own_record(Window(context, truth), normalization))
     return TruthAnswers(
+        num_series=len(context),
         channels=truth.channels,
         truth=truth.values,
         measured=measure(truth.values, truth.channels, catalogue, generator),
@@ -195,11 +210,11 @@ def answer_truth(
         variance=np.concatenate(variances),
         quantiles=np.concatenate(quantiles, axis=1),
         interpolated=normalization.invert(line, truth.channels),
-        noise_variance=_noise_variance(truth.values, truth.channels, catalogue, generator),
+        noise_variance=noise_variance(truth.values, truth.channels, catalogue, generator),
     )
 
 
-def score_truth(answers: TruthAnswers, num_series: int, num_channels: int) -> TruthEvaluation:
+def score_truth(answers: TruthAnswers, num_channels: int) -> TruthEvaluation:
     """Score the answers by variable."""
     channels, quantiles = answers.channels, answers.quantiles
     left = np.clip(1 - answers.noise_variance / np.maximum(answers.variance, 1e-300), 0.0, 1.0)
@@ -220,7 +235,7 @@ def score_truth(answers: TruthAnswers, num_series: int, num_channels: int) -> Tr
         return mean(high - low)
 
     return TruthEvaluation(
-        num_series=num_series,
+        num_series=answers.num_series,
         counts=np.bincount(channels, minlength=num_channels),
         noise=np.sqrt(mean(answers.noise_variance)),
         errors=np.sqrt(mean((answers.mean - answers.truth) ** 2)),
@@ -257,36 +272,3 @@ def _spans(
     last = np.full_like(first, -np.inf)
     np.maximum.at(last, at, cohort.times_hours)
     return first, last
-
-
-def _noise(size: int, generator: np.random.Generator) -> Float[np.ndarray, " draw"]:
-    return np.clip(generator.standard_normal(size), -_LARGEST_NOISE, _LARGEST_NOISE)
-
-
-def _device_deviation(truth: Float[np.ndarray, " target"], name: str) -> np.ndarray:
-    how = CHARTED[name]
-    deviation: np.ndarray = how.deviation + how.relative_deviation * truth
-    return deviation
-
-
-def _noise_variance(
-    truth: Float[np.ndarray, " target"],
-    channels: Int[np.ndarray, " target"],
-    catalogue: Catalogue,
-    generator: np.random.Generator,
-) -> Float[np.ndarray, " target"]:
-    """Return each variable's mean squared noise, spread over its targets as the device's law says.
-
-    Rounding is part of it: a chart differs from the truth by both.
-    """
-    squares = np.zeros(len(truth))
-    for _ in range(_NUM_NOISE_DRAWS):
-        drawn = measure(truth, channels, catalogue, generator)
-        squares += (drawn - truth) ** 2 / _NUM_NOISE_DRAWS
-    result = np.empty(len(truth))
-    for channel in np.unique(channels):
-        rows: Bool[np.ndarray, " target"] = channels == channel
-        law = _device_deviation(truth[rows], catalogue[int(channel)].name) ** 2
-        share = law / law.mean() if law.any() else np.ones(rows.sum())
-        result[rows] = share * squares[rows].mean()
-    return result

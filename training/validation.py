@@ -50,8 +50,8 @@ class NetworkAnswers:
         queries: slice | Int[np.ndarray, " chosen"] = slice(None),
     ) -> LaplaceMixture:
         """Return the distributions of some of the queries."""
-        parts = (part[:, queries] for part in (self.loc, self.scale, self.weight))
-        return LaplaceMixture(*parts, channels[queries])
+        loc, scale, weight = (part[:, queries] for part in (self.loc, self.scale, self.weight))
+        return LaplaceMixture(loc, scale, weight, channels[queries])
 
 
 def ask(

@@ -6,7 +6,8 @@ Each series has its own clock, zero at its first context observation. Three inde
     point   one query time of one series
     query   one variable at one point; what an answer belongs to
 
-Knots reach from zero to the last context observation, so that they depend on the context alone.
+Knots reach from zero to the last context observation, so that they depend on the context alone (for
+a causal batch to the last point: later knots change nothing at earlier ones).
 All three are flat: nothing is padded here.
 """
 
@@ -23,6 +24,9 @@ from model.data.series import Cohort, hours_since
 
 LARGEST_INPUT = 8.0
 """Standard deviations; the network reads no value beyond, so that no slip of the pen moves it far."""
+
+FARTHEST_HOURS = 96.0
+"""The latent equation is solved so far beyond the context; nothing is learned about later times."""
 
 Array = TypeVar("Array")
 Other = TypeVar("Other")
@@ -105,7 +109,12 @@ def build_batch(
         ),
     )
     points, owners = _distinct(query_series, hours_since(query.times_hours, origins[query_series]))
-    counts = num_knots(cells.places.times[context.offsets[1:] - 1], knot_hours)
+    spans = cells.places.times[context.offsets[1:] - 1]
+    if is_causal:
+        # Where a filter's record ends must not matter to what lies before: the knots go on.
+        asked = np.minimum(points.times, spans[points.series] + FARTHEST_HOURS)
+        np.maximum.at(spans, points.series, asked)
+    counts = num_knots(spans, knot_hours)
     knot_series = np.repeat(np.arange(len(context)), counts)
     knot_places = np.arange(len(knot_series)) - np.repeat(np.cumsum(counts) - counts, counts)
     places = Places(

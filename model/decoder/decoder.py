@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from model.config import LatentODEConfig
 from model.data.batch import Batch
 from model.decoder.residual import NUM_CANDIDATES, NUM_DETAILS, Record, ResidualBase
-from model.features import NUM_FEATURES, neighborhood_features
+from model.features import neighborhood_features, num_features
 
 _NARROWEST_SCALE = 0.05
 _WIDEST_SCALE = 1.0
@@ -52,7 +52,10 @@ class Decoder(nn.Module):
         width, channels = config.decoder_dim, config.num_channels
         self.base = ResidualBase(channels)
         self.latent = nn.Linear(config.latent_dim, width)
-        self.neighborhood = nn.Linear(NUM_FEATURES * channels + 2 * config.num_statics, width)
+        size = num_features(config.age_scales_hours) * channels + 2 * config.num_statics
+        self.neighborhood = nn.Sequential(
+            nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width)
+        )
         self.details = nn.Linear(NUM_DETAILS + 1, width)
         self.variable_bias = nn.Embedding(channels, width)
         self.variable_gain = nn.Embedding(channels, width)
@@ -76,7 +79,7 @@ class Decoder(nn.Module):
         record = Record.of(batch)
         at_points = self.latent(latents)
         if self.config.use_residual:
-            at_points = at_points + self.neighborhood(_neighborhoods(batch))
+            at_points = at_points + self.neighborhood(_neighborhoods(batch, self.config))
         at_queries = self.dropout(at_points).index_select(1, batch.query_points)
         gated = at_queries * self.variable_gain(channels)
         gated = gated + self.variable_bias(channels)
@@ -114,8 +117,12 @@ def _initial_bias(config: LatentODEConfig) -> Float[Tensor, "component output"]:
     return bias
 
 
-def _neighborhoods(batch: Batch[Tensor]) -> Float[Tensor, "point feature"]:
+def _neighborhoods(batch: Batch[Tensor], config: LatentODEConfig) -> Float[Tensor, "point feature"]:
     statics = torch.cat([batch.statics, batch.known_statics_mask.to(batch.statics.dtype)], dim=-1)
     return torch.cat(
-        [neighborhood_features(batch.points), statics.index_select(0, batch.point_series)], dim=-1
+        [
+            neighborhood_features(batch.points, config.age_scales_hours),
+            statics.index_select(0, batch.point_series),
+        ],
+        dim=-1,
     )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model.config import LatentODEConfig
 from model.data.batch import Batch
-from model.features import NUM_FEATURES, neighborhood_features
+from model.features import neighborhood_features, num_features
 
 _DAY_HOURS = 24.0
 _PERIODS_HOURS = (6.0, 12.0, 24.0, 48.0, 96.0)
@@ -31,7 +31,9 @@ class Tokens(nn.Module):
         super().__init__()
         width = config.encoder_dim
         self.knot_hours = config.knot_hours
-        self.around = nn.Linear(NUM_FEATURES * config.num_channels, width)
+        self.age_scales_hours = config.age_scales_hours
+        size = num_features(config.age_scales_hours) * config.num_channels
+        self.around = nn.Linear(size, width)
         self.time = nn.Linear(NUM_TIME_FEATURES, width)
         self.statics = nn.Linear(2 * config.num_statics, width)
 
@@ -40,7 +42,7 @@ class Tokens(nn.Module):
         statics = torch.cat([batch.statics, batch.known_statics_mask.to(batch.statics.dtype)], -1)
         times = batch.knot_places.to(batch.statics.dtype) * self.knot_hours
         tokens = (
-            self.around(neighborhood_features(batch.knots))
+            self.around(neighborhood_features(batch.knots, self.age_scales_hours))
             + self.time(time_features(times))
             + self.statics(statics).index_select(0, batch.knot_series)
         )

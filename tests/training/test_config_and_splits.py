@@ -16,6 +16,29 @@ def test_overrides_take_the_type_of_the_setting() -> None:
     assert (config.epochs, config.learning_rate, config.seed) == (3, 1e-3, 5)
     assert config.hidden_fraction == (0.2, 0.4)
     assert config.encoder_dim == PRESETS["quick"].encoder_dim
+    for text, expected in (("True", True), ("False", False)):
+        assert configure("quick", [f"use_control={text}"], seed=0).use_control is expected
+
+
+def test_tasks_and_network_are_those_of_the_settings() -> None:
+    config = configure("best", ["cells_share=0.25", "horizon_rows=3", "encoder=gru"], seed=0)
+    assert (config.tasks.cells_share, config.tasks.horizon_rows) == (0.25, 3)
+    architecture = config.architecture(num_channels=7, num_statics=2)
+    assert (architecture.num_channels, architecture.num_statics) == (7, 2)
+    for name in ("encoder", "direction", "latent_dim", "encoder_dim", "encoder_layers", "dropout"):
+        assert getattr(architecture, name) == getattr(config, name), name
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_has_its_own_name_and_a_network(preset: str) -> None:
+    assert PRESETS[preset].preset == preset
+    assert PRESETS[preset].architecture(num_channels=7, num_statics=2).encoder_heads > 0
+
+
+@pytest.mark.parametrize("override", ["encoder=lstm", "direction=both"])
+def test_a_network_that_does_not_exist_is_refused_when_it_is_built(override: str) -> None:
+    with pytest.raises(ValueError, match="must be one of"):
+        configure("quick", [override], seed=0).architecture(num_channels=7, num_statics=2)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +48,8 @@ def test_overrides_take_the_type_of_the_setting() -> None:
         ("quick", "epoch=3", "a key of: epochs"),
         ("quick", "epochs", "key=value"),
         ("quick", "epochs=many", "expected int"),
-        ("quick", "hidden_fraction=0.2", "expected low,high"),
+        ("quick", "hidden_fraction=0.2", "expected 2 numbers with commas"),
+        ("quick", "use_control=no", "expected True or False"),
         ("quick", "seed=3", "a key of"),
     ],
 )

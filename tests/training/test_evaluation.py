@@ -11,7 +11,6 @@ from model.data.batch import Query
 from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.windows import Window
-from model.runtime.mixture import laplace_quantile
 from model.runtime.predictor import Request
 from tests.series import random_cohort
 from tests.training.judged import Judged, judge
@@ -26,7 +25,7 @@ from training.evaluation import (
     answer,
     score,
 )
-from training.intervals import LEVELS
+from training.intervals import LEVELS, MEDIAN, NOMINAL, interval_ends
 from training.tasks import Task, make_window
 
 COHORT = random_cohort(40, np.random.default_rng(0), mean_observations=150)
@@ -39,7 +38,8 @@ def laplace_answers(window: Window, generator: np.random.Generator, *, spread: f
     channels = window.target.channels
     expected = NORMALIZATION.apply(window.target.values, channels)
     median = expected - generator.laplace(scale=spread, size=len(expected))
-    standardized = median + spread * laplace_quantile(LEVELS)[:, None]
+    laplace = np.sign(LEVELS - 0.5) * -np.log(2 * np.minimum(LEVELS, 1 - LEVELS))
+    standardized = median + spread * laplace[:, None]
     own = own_record(window, NORMALIZATION)
     # No clipping: the coverage must be that of the distribution itself.
     free = replace(NORMALIZATION, low=np.full(37, -np.inf), high=np.full(37, np.inf))
@@ -80,7 +80,7 @@ def test_errors_are_means_over_the_targets_of_a_variable(
         error = (answers.points[MODEL] - answers.expected)[rows]
         assert evaluation.errors[MODEL][channel] == pytest.approx(np.abs(error).mean())
         assert evaluation.squared_errors[MODEL][channel] == pytest.approx((error**2).mean())
-        canonical = np.abs(answers.quantiles[9] - answers.window.target.values)[rows]
+        canonical = np.abs(answers.quantiles[MEDIAN] - answers.window.target.values)[rows]
         assert evaluation.canonical_errors[channel] == pytest.approx(canonical.mean())
 
 
@@ -97,12 +97,15 @@ def test_ratios_are_those_of_the_mean_errors(known: tuple[Answers, Evaluation]) 
 
 def test_true_distributions_are_covered_as_they_claim(known: tuple[Answers, Evaluation]) -> None:
     _, evaluation = known
-    for name, nominal in (("50%", 0.5), ("90%", 0.9)):
-        share = np.nansum(evaluation.counts * evaluation.coverage[name]) / evaluation.counts.sum()
-        assert share == pytest.approx(nominal, abs=0.03)
-    filled = ~np.isnan(evaluation.coverage_by_gap)
-    assert filled.any()
-    np.testing.assert_allclose(evaluation.coverage_by_gap[filled], 0.9, atol=0.1)
+    for row, (low, high) in enumerate(NOMINAL.values()):
+        for shares in (evaluation.overall_intervals.closed, evaluation.overall_intervals.split):
+            assert shares[row, 0] == pytest.approx(high - low, abs=0.03)
+        filled = evaluation.gap_intervals.counts > 30
+        assert filled.any()
+        np.testing.assert_allclose(
+            evaluation.gap_intervals.closed[row, filled], high - low, atol=0.1
+        )
+    np.testing.assert_allclose(evaluation.overall_intervals.histogram[0], 1 / 20, atol=0.02)
 
 
 def test_crps_of_the_true_distribution_is_three_quarters_of_its_scale(
@@ -167,13 +170,50 @@ def test_answers_are_those_of_the_predictor_and_the_baselines(judged: Judged) ->
 
 def test_bins_of_the_gap_hold_every_target(known: tuple[Answers, Evaluation]) -> None:
     answers, evaluation = known
-    low, high = answers.quantiles[0], answers.quantiles[18]
-    inside = (low <= answers.window.target.values) & (answers.window.target.values <= high)
+    values = answers.window.target.values
+    low, high = interval_ends(answers.quantiles, "90%")
+    inside = (low <= values) & (values <= high)
     for position, (start, stop) in enumerate(pairwise(GAP_EDGES_HOURS)):
-        rows = (answers.gap_hours >= start) & (answers.gap_hours < stop)
-        if np.isinf(stop):
-            rows |= np.isinf(answers.gap_hours)
-        assert evaluation.coverage_by_gap[position] == pytest.approx(inside[rows].mean())
+        rows = (answers.gap_hours > start) & (answers.gap_hours <= stop)
+        rows |= (position == 0) & (answers.gap_hours == 0)
+        assert evaluation.gap_intervals.counts[position] == rows.sum()
+        shares = evaluation.gap_intervals.coverage(position)
+        assert shares["90%"] == pytest.approx(inside[rows].mean())
+
+
+def test_a_long_series_is_judged_in_each_span_of_its_clock() -> None:
+    long = random_cohort(4, np.random.default_rng(5), span_hours=130.0, mean_observations=600)
+    for task in Task:
+        window = make_window(long, CATALOGUE, task, seed=0)
+        assert len(window.context) == 12
+        both = zip(window.context, window.target, strict=True)
+        for number, (context, target) in enumerate(both):
+            start = 48.0 * (number % 3)
+            assert context.times_hours.min() >= start
+            assert target.times_hours.max() <= start + 48
+            if task is Task.FORECAST:
+                assert context.times_hours.max() < start + 24 <= target.times_hours.min()
+    scored = make_window(long, CATALOGUE, Task.FORECAST, seed=0).target
+    second_days = (np.ceil(long.times_hours / 24) % 2 == 0) | (long.times_hours % 48 == 24)
+    estimated = np.array([variable.is_queryable for variable in CATALOGUE])[long.channels]
+    assert len(scored.values) == (second_days & estimated).sum()
+
+
+def test_resampling_is_of_subjects_not_of_their_windows() -> None:
+    # Twins that say the same twice narrow the interval if they count as two, and not if as one.
+    window = make_window(COHORT.select(range(20)), CATALOGUE, Task.FORECAST, seed=0)
+    twice = np.tile(np.arange(20), 2)
+    doubled = Window(window.context.select(twice), window.target.select(twice))
+    answers = laplace_answers(window, np.random.default_rng(3), spread=0.3)
+    rows = np.tile(np.arange(len(answers.expected)), 2)
+    same = replace(
+        laplace_answers(doubled, np.random.default_rng(3), spread=0.3),
+        points={name: point[rows] for name, point in answers.points.items()},
+    )
+    once, again = (score(one, NORMALIZATION, Task.FORECAST, seed=0) for one in (answers, same))
+    np.testing.assert_allclose(
+        once.ratio_intervals["carry_forward"], again.ratio_intervals["carry_forward"], rtol=1e-12
+    )
 
 
 def test_an_error_free_baseline_leaves_no_ratio(known: tuple[Answers, Evaluation]) -> None:

@@ -18,11 +18,12 @@ from training.card import model_card
 from training.checkpoint import EpochRecord
 from training.config import PRESETS
 from training.evaluation import MODEL, Evaluation, score
+from training.intervals import NOMINAL, interval_ends, level_row
 from training.report import write_report, write_summary_markdown
 from training.report.examples import NUM_EXAMPLES, choose_series, draw_examples
 from training.report.headline import headline, losses
 from training.report.labels import BASELINE_NAMES, enumeration, significant
-from training.report.scores import variable_scores
+from training.report.scores import MANY_TARGETS, variable_scores, worst_covered
 from training.solver_certificate import SolverCertificate
 from training.tasks import Task
 
@@ -193,6 +194,7 @@ def test_six_examples_are_drawn_with_their_layers(judged: Judged, page: Page) ->
 
 def test_examples_hold_the_measurements_of_their_series(judged: Judged) -> None:
     window = judged.answers.window
+    scored = [level_row(level) for level in (0.05, 0.5, 0.95)]
     for example in draw_examples(judged.answers, judged.predictor, CATALOGUE, seed=3):
         assert 1 <= len(example.panels) <= 3
         for panel in example.panels:
@@ -211,7 +213,7 @@ def test_examples_hold_the_measurements_of_their_series(judged: Judged) -> None:
             )
             rows = (judged.answers.series == owner[0]) & (judged.answers.channels == channel)
             np.testing.assert_array_equal(
-                panel.target_quantiles, judged.answers.quantiles[[0, 9, 18]][:, rows]
+                panel.target_quantiles, judged.answers.quantiles[scored][:, rows]
             )
 
 
@@ -263,9 +265,13 @@ def test_metrics_are_strict_json_and_agree_with_the_evaluation(
 
 def test_coverage_agrees_with_the_targets_inside(judged: Judged, written: tuple[str, str]) -> None:
     metrics = json.loads(written[0])
-    values, quantiles = judged.answers.window.target.values, judged.answers.quantiles
-    for name, low, high in (("50%", 4, 14), ("90%", 0, 18)):
-        inside = (quantiles[low] <= values) & (values <= quantiles[high])
+    values = judged.answers.window.target.values
+    channel = int(judged.answers.channels[0])
+    rows = judged.answers.channels == channel
+    row = next(one for one in metrics["variables"] if one["name"] == CATALOGUE[channel].name)
+    for name in NOMINAL:
+        low, high = interval_ends(judged.answers.quantiles, name)
+        inside = (low <= values) & (values <= high)
         assert metrics["coverage"][name]["over_targets"] == pytest.approx(inside.mean())
         by_gap = sum(
             gap["num_targets"] * gap["coverage"][name]
@@ -273,6 +279,10 @@ def test_coverage_agrees_with_the_targets_inside(judged: Judged, written: tuple[
             if gap["num_targets"]
         )
         assert by_gap == pytest.approx(inside.sum())
+        assert row["coverage"][name] == pytest.approx(inside[rows].mean())
+    assert sum(metrics["pit_histogram"]) == pytest.approx(1.0)
+    low, high = interval_ends(judged.answers.quantiles, "90%")
+    assert row["interval_width_90_canonical"] == pytest.approx((high - low)[rows].mean())
 
 
 def test_provenance_names_artifact_data_machine_and_command(
@@ -331,6 +341,16 @@ def test_the_headline_says_where_the_model_loses(judged: Judged) -> None:
     assert "to carry-forward on" in named
 
 
+def test_the_worst_covered_variable_has_many_targets_where_any_has(judged: Judged) -> None:
+    scores = list(variable_scores(judged.evaluation, CATALOGUE))
+    few = [replace(score, num_targets=MANY_TARGETS - 1) for score in scores]
+    by_deviation = sorted(few, key=lambda score: score.largest_deviation)
+    assert worst_covered(few) == by_deviation[-1]
+    best = by_deviation[0]
+    many = [replace(score, num_targets=MANY_TARGETS) if score == best else score for score in few]
+    assert worst_covered(many).variable == best.variable
+
+
 def test_the_headline_of_a_model_that_always_wins(judged: Judged) -> None:
     evaluation = judged.evaluation
     best = replace(
@@ -383,10 +403,10 @@ def test_the_card_says_what_the_model_is_not_for(judged: Judged) -> None:
         EpochRecord(
             epoch=epoch,
             loss=1.0,
-            reconstruction_log_likelihood=-1.0,
+            log_likelihood=-1.0,
+            squared_error=1.0,
             kl_divergence=1.0,
-            forecast_error=error,
-            imputation_error=error,
+            errors={"forecast": error, "imputation": error},
             seconds=60.0,
         )
         for epoch, error in enumerate((0.5, 0.4, 0.45))
@@ -402,7 +422,7 @@ def test_the_card_says_what_the_model_is_not_for(judged: Judged) -> None:
         num_tuning=150,
         history=history,
         catalogue=CATALOGUE,
-        certificate=SolverCertificate("rk4", 1.5, 0.004, 0.0002, 8120),
+        certificate=SolverCertificate("rk4", 1.5, 3, 0.004, 0.0002, 8120),
         num_values=counts,
         hashes={"data sha256": "ab" * 32},
         evaluations=[judged.evaluation],
@@ -414,6 +434,10 @@ def test_the_card_says_what_the_model_is_not_for(judged: Judged) -> None:
         *("calibrated", f"{judged.evaluation.mean_error(MODEL):.4f}", "3.0 minutes"),
     ):
         assert text in card
+    overall = judged.evaluation.overall_intervals
+    assert " | ".join(f"{100 * share:.1f} %" for share in overall.split[:, 0]) in card
+    worst = worst_covered(variable_scores(judged.evaluation, CATALOGUE))
+    assert f"| {worst.variable.name}, " in card
     estimated = card.split("Variables (UCUM units): ")[1].split("\n")[0]
     for variable in CATALOGUE:
         assert (f"{variable.name} (" in estimated) == variable.is_queryable

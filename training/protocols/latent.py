@@ -61,7 +61,9 @@ class LatentMethod:
         window, has_context = _window(part)
         targets, given = part.targets, part.context_mask[part.target_mask]
         result = self._without_context(targets)
-        self._fill(result, np.flatnonzero(~given & has_context[targets.series_indices]), window)
+        place = np.flatnonzero(~given & has_context[targets.series_indices])
+        if len(place) > 0:
+            self._fill(result, place, window)
         for array in (result.mean, result.median):
             array[given] = targets.values[given]
         if result.crps is not None:
@@ -223,7 +225,7 @@ def protocol_normalization(protocol: Protocol) -> Normalization:
         usual = values[(low <= values) & (values <= high)]
         loc[channel] = usual.mean()
         scale[channel] = usual.std() if usual.std() > 1e-9 else max(values.std(), 1e-3)
-    statics = train.statics
+    static_loc, static_scale = _static_moments(train)
     nothing = np.full(size, np.nan)
     return Normalization(
         loc=loc,
@@ -231,11 +233,22 @@ def protocol_normalization(protocol: Protocol) -> Normalization:
         log_offset=nothing,
         low=np.full(size, -_UNBOUNDED),
         high=np.full(size, _UNBOUNDED),
-        static_loc=np.nan_to_num(np.nanmean(statics, axis=0)),
-        static_scale=np.maximum(np.nan_to_num(np.nanstd(statics, axis=0), nan=1.0), 1e-6),
+        static_loc=static_loc,
+        static_scale=static_scale,
         resolution=nothing,
         grid=nothing,
     )
+
+
+def _static_moments(
+    cohort: Cohort,
+) -> tuple[Float[np.ndarray, " static"], Float[np.ndarray, " static"]]:
+    loc, scale = np.zeros(cohort.statics.shape[1]), np.ones(cohort.statics.shape[1])
+    for position, column in enumerate(cohort.statics.T):
+        known = column[~np.isnan(column)]
+        if len(known) >= _MIN_VALUES:
+            loc[position], scale[position] = known.mean(), max(known.std(), 1e-6)
+    return loc, scale
 
 
 def protocol_catalogue(protocol: Protocol) -> Catalogue:

@@ -23,7 +23,12 @@ class Recipe:
 
 
 _POOLED = TrainingConfig(
-    preset="protocol", likelihood_exponent=0.0, mean_exponent=0.0, patience_epochs=50
+    preset="protocol",
+    likelihood_exponent=0.0,
+    mean_exponent=0.0,
+    patience_epochs=50,
+    age_scales_hours=(1.0, 8.0),
+    learning_rate=5e-3,
 )
 _CELLS = replace(
     _POOLED,
@@ -40,7 +45,7 @@ _ROWS = replace(
     rows_share=1.0,
     hidden_fraction=(0.05, 0.6),
     mean_weight=1.0,
-    epochs=10,
+    epochs=8,
 )
 _FUTURE = replace(
     _POOLED,
@@ -59,7 +64,7 @@ _NEXT_ROWS = replace(
     horizon_rows=8,
     mean_weight=2.0,
     dropout=0.2,
-    epochs=16,
+    epochs=10,
 )
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {

@@ -1,7 +1,7 @@
 """The report of a simulated cohort: imputed trajectories against the noiseless truth."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -22,7 +22,7 @@ from training.report.metrics import finite
 from training.report.provenance import Provenance
 from training.report.summary import markdown_table
 from training.report.tables import provenance_table, table
-from training.truth import NOMINAL, TruthEvaluation
+from training.truth import HALF_HOURS, LOOKS, NOMINAL, TruthEvaluation
 
 SCHEMA_VERSION = 1
 ASKED_RATIO = 0.5
@@ -35,11 +35,13 @@ _HEAD = (
     *("Measurements in 90 %", "Truth in its 90 % band", "Truth in served 90 %", "90 % widths"),
 )
 _METHOD = (
-    "The model sees the whole chart and is asked every half hour, between the first and the last "
-    "entry of a variable. Noise: deviation of the device's error and of rounding. Error: root mean "
-    "squared difference of the mean from the noiseless truth. Measurements: fresh ones, drawn from "
-    "the truth by the simulator's law. The band of the truth is the served one, narrowed by the known "
-    "variance of the noise."
+    "Every half hour: the model sees the whole chart and is asked between the first and the last entry "
+    "of a variable. At hidden looks: 30 % of the chart are hidden and asked for. Intervals are calibrated "
+    "on times at which somebody looked, which is oftener in a crisis; at even times patients are calmer "
+    "and the same intervals hold more. Noise: deviation of the device's error and of rounding. Error: "
+    "root mean squared difference of the mean from the noiseless truth. Measurements: fresh ones, drawn "
+    "from the truth by the simulator's law. The band of the truth is the served one, narrowed by the "
+    "known variance of the noise."
 )
 
 
@@ -96,33 +98,61 @@ def truth_scores(evaluation: TruthEvaluation, catalogue: Catalogue) -> tuple[Tru
     return tuple(sorted(scores, key=lambda score: score.ratio))
 
 
-def write_truth_report(out: Path, evaluation: TruthEvaluation, provenance: Provenance) -> None:
-    """Write `metrics.json` and `report.html` into `out`, which is made if it is not there."""
-    scores = truth_scores(evaluation, provenance.catalogue)
+@dataclass(frozen=True)
+class _Part:
+    """One of the ways in which the truth was asked for."""
+
+    name: str
+    evaluation: TruthEvaluation
+    scores: tuple[TruthScore, ...]
+
+
+def _parts(evaluations: Mapping[str, TruthEvaluation], catalogue: Catalogue) -> list[_Part]:
+    return [
+        _Part(name, evaluation, truth_scores(evaluation, catalogue))
+        for name, evaluation in evaluations.items()
+    ]
+
+
+def write_truth_report(
+    out: Path, evaluations: Mapping[str, TruthEvaluation], provenance: Provenance
+) -> None:
+    """Write `metrics.json` and `report.html` into `out`, which is made if it is not there.
+
+    `evaluations` are those of `HALF_HOURS` and `LOOKS`.
+    """
+    parts = _parts(evaluations, provenance.catalogue)
     out.mkdir(parents=True, exist_ok=True)
-    metrics = finite(_metrics(evaluation, scores, provenance))
+    metrics = finite(_metrics(parts, provenance))
     (out / "metrics.json").write_text(
         json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8"
     )
-    (out / "report.html").write_text(_page(evaluation, scores, provenance), encoding="utf-8")
+    (out / "report.html").write_text(_page(parts, provenance), encoding="utf-8")
 
 
-def write_truth_summary(evaluation: TruthEvaluation, provenance: Provenance) -> str:
+def write_truth_summary(evaluations: Mapping[str, TruthEvaluation], provenance: Provenance) -> str:
     """Return the figures as Markdown."""
-    scores = truth_scores(evaluation, provenance.catalogue)
+    parts = _parts(evaluations, provenance.catalogue)
     name = f"{provenance.artifact_name} {provenance.artifact_version}"
-    parts = [
+    texts = [
         f"# Truth: {name} on {provenance.data_name}",
-        _headline(scores, evaluation),
+        *(_headline(part) for part in parts),
         _METHOD,
-        markdown_table(["Interval", *_COVERAGES], _coverage_rows(evaluation)),
-        markdown_table(_HEAD, [score.cells() for score in scores]),
-        "## Provenance",
-        "\n".join(f"- {label}: `{text}`" for label, text in provenance.rows()),
     ]
-    return "\n\n".join(parts) + "\n"
+    for part in parts:
+        texts += [
+            f"## {_TITLES[part.name]}",
+            markdown_table(["Interval", *_COVERAGES], _coverage_rows(part.evaluation)),
+            markdown_table(_HEAD, [score.cells() for score in part.scores]),
+        ]
+    facts = "\n".join(f"- {label}: `{text}`" for label, text in provenance.rows())
+    return "\n\n".join([*texts, "## Provenance", facts]) + "\n"
 
 
+_TITLES = {
+    HALF_HOURS: "Every half hour, from the whole chart",
+    LOOKS: "At hidden looks, from the other 70 %",
+}
 _COVERAGES = ("Measurements inside", "Truth in its band", "Truth in the served interval")
 
 
@@ -139,16 +169,17 @@ def _coverage_rows(evaluation: TruthEvaluation) -> list[list[str]]:
     return [[name, *(percent(shares[name], 1) for shares in found)] for name in NOMINAL]
 
 
-def _headline(scores: Sequence[TruthScore], evaluation: TruthEvaluation) -> str:
+def _headline(part: _Part) -> str:
+    scores = part.scores
     met = sum(score.ratio <= ASKED_RATIO for score in scores)
     better = sum(score.ratio < score.interpolation_ratio for score in scores)
-    measured, truth, _ = (evaluation.overall(one)["90%"] for one in _tables(evaluation))
+    measured, truth, _ = (part.evaluation.overall(one)["90%"] for one in _tables(part.evaluation))
     return (
-        f"The error of the imputed trajectory is {number(_mean_ratio(scores), 2)} times the "
-        f"measurement noise on average over {len(scores)} variables, and at most half of it on {met} "
-        f"of them; on {better} it is smaller than that of linear interpolation of the chart. The 90 % "
-        f"intervals hold {percent(measured, 1)} of fresh measurements, and the 90 % bands of the truth "
-        f"hold the truth {percent(truth, 1)} of the time."
+        f"{_TITLES[part.name]}: the error against the truth is {number(_mean_ratio(scores), 2)} times "
+        f"the measurement noise on average over {len(scores)} variables, and at most half of it on "
+        f"{met} of them; on {better} it is smaller than that of linear interpolation of the chart. The "
+        f"90 % intervals hold {percent(measured, 1)} of fresh measurements, and the 90 % bands of the "
+        f"truth hold the truth {percent(truth, 1)} of the time."
     )
 
 
@@ -156,13 +187,19 @@ def _mean_ratio(scores: Sequence[TruthScore]) -> float:
     return float(np.mean([score.ratio for score in scores]))
 
 
-def _metrics(
-    evaluation: TruthEvaluation, scores: Sequence[TruthScore], provenance: Provenance
-) -> dict[str, Any]:
-    measured, truth, served = (evaluation.overall(one) for one in _tables(evaluation))
+def _metrics(parts: Sequence[_Part], provenance: Provenance) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "task": "truth",
+        **{part.name.replace(" ", "_"): _part_json(part) for part in parts},
+        "provenance": provenance.to_json(),
+    }
+
+
+def _part_json(part: _Part) -> dict[str, Any]:
+    evaluation, scores = part.evaluation, part.scores
+    measured, truth, served = (evaluation.overall(one) for one in _tables(evaluation))
+    return {
         "num_series": evaluation.num_series,
         "num_times": int(evaluation.counts.sum()),
         "mean_error_to_noise": _mean_ratio(scores),
@@ -175,18 +212,18 @@ def _metrics(
             {**vars(score), "variable": score.variable.name, "unit": score.variable.unit}
             for score in scores
         ],
-        "provenance": provenance.to_json(),
     }
 
 
-def _page(evaluation: TruthEvaluation, scores: Sequence[TruthScore], provenance: Provenance) -> str:
-    chart = _chart(scores)
+def _page(parts: Sequence[_Part], provenance: Provenance) -> str:
+    charts = [_chart(part) for part in parts]
     name = f"{provenance.artifact_name} {provenance.artifact_version}"
-    measured, truth, _ = (evaluation.overall(one)["90%"] for one in _tables(evaluation))
-    met = sum(score.ratio <= ASKED_RATIO for score in scores)
+    first = parts[0]
+    measured, truth, _ = (first.evaluation.overall(one)["90%"] for one in _tables(first.evaluation))
+    met = sum(score.ratio <= ASKED_RATIO for score in first.scores)
     tiles = [
-        (number(_mean_ratio(scores), 2), "error against the truth / measurement noise"),
-        (f"{met} of {len(scores)}", "variables with at most half the noise"),
+        (number(_mean_ratio(first.scores), 2), "error against the truth / measurement noise"),
+        (f"{met} of {len(first.scores)}", "variables with at most half the noise"),
         (percent(measured, 1), "of fresh measurements inside the 90 % interval"),
         (percent(truth, 1), "of the truth inside its 90 % band"),
     ]
@@ -196,29 +233,36 @@ def _page(evaluation: TruthEvaluation, scores: Sequence[TruthScore], provenance:
             f"Lacuna · simulated truth · model {name} · data {provenance.data_name} · "
             f"{provenance.date[:10]}"
         ),
-        headline=escape(_headline(scores, evaluation)),
+        headline=escape(_headline(first)),
+        others="".join(f'<p class="lede">{escape(_headline(part))}</p>' for part in parts[1:]),
         method=escape(_METHOD),
         tiles=tiles_html(tiles),
-        chart=figure_html(chart),
-        coverage_table=table(
-            ["Interval", *_COVERAGES], _coverage_rows(evaluation), caption="Over all times asked."
-        ),
-        variable_table=table(
-            _HEAD,
-            [[escape(cell) for cell in score.cells()] for score in scores],
-            caption="By variable, in its own unit. Widths: of the served interval and of the band.",
-            classes="wide sortable",
-        ),
+        sections="\n".join(map(_section, parts, charts)),
         provenance_table=provenance_table(provenance),
         style=resource("page.css"),
         script=resource("page.js"),
         plotly=get_plotlyjs(),
-        data=data_html(chart),
+        data="\n".join(data_html(chart) for chart in charts),
     )
 
 
-def _chart(scores: Sequence[TruthScore]) -> Chart:
+def _section(part: _Part, chart: Chart) -> str:
+    coverage = table(
+        ["Interval", *_COVERAGES], _coverage_rows(part.evaluation), caption="Over all times asked."
+    )
+    variables = table(
+        _HEAD,
+        [[escape(cell) for cell in score.cells()] for score in part.scores],
+        caption="By variable, in its own unit. Widths: of the served interval and of the band.",
+        classes="wide sortable",
+    )
+    title = escape(_TITLES[part.name])
+    return f"<h3>{title}</h3>\n{figure_html(chart)}\n{coverage}\n{variables}"
+
+
+def _chart(part: _Part) -> Chart:
     """Draw error to noise beside the coverages, by variable."""
+    scores = part.scores
     figure = make_subplots(
         cols=2,
         shared_yaxes=True,
@@ -252,4 +296,5 @@ def _chart(scores: Sequence[TruthScore]) -> Chart:
         "measurement noise; asked is 0.5 (dotted). Right: share of fresh measurements inside the served "
         "90 % interval, and of the truth inside its own band; the strip is 88 to 92 %."
     )
-    return Chart("truth", figure, "Error and coverage of the truth by variable", caption)
+    identifier = part.name.replace(" ", "-")
+    return Chart(identifier, figure, f"Error and coverage by variable: {part.name}", caption)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from model.data.catalogue import CATALOGUE
 from tests.benchmarks.latent_ode_reference import ours
-from tests.benchmarks.latent_ode_reference.course import Course
+from tests.benchmarks.latent_ode_reference.course import Course, warm_up
 from tests.benchmarks.latent_ode_reference.reference import Reference, Settings
 from training.config import configure
 from training.fit import prepare
@@ -17,6 +17,7 @@ ASKED_RATIO = 20.0
 
 def compare(given: argparse.Namespace) -> str:
     """Return the table; each training is printed when it ends."""
+    warm_up()
     task, cpu_seconds = Task(given.task), 60 * given.minutes
     config = configure(given.preset, given.overrides, seed=given.seed)
     prepared = prepare(given.data)

@@ -26,9 +26,9 @@ class _Stopwatch:
     Judges the averaged weights also within the first epoch, after 5, 10, 20, ... steps.
     """
 
-    def __init__(self, trainer: Trainer, task: Task, num_records: int) -> None:
+    def __init__(self, trainer: Trainer, task: Task, num_records: int, began: float) -> None:
         self._trainer, self._task, self._num_records = trainer, task, num_records
-        self._since = time.process_time()
+        self._since = began
         self.cpu_seconds = 0.0
         self._num_epochs = 0
         self.points: list[Point] = []
@@ -43,14 +43,14 @@ class _Stopwatch:
         self._stop()
         steps = batch + 1
         if epoch == 0 and steps % _FIRST_STEPS == 0 and (steps // _FIRST_STEPS).bit_count() == 1:
-            errors = self._trainer.validation.errors(self._trainer.average, self._trainer.device)
-            self._note(getattr(errors, self._task.value))
+            trainer = self._trainer
+            self._note(trainer.judge.errors(trainer.average, trainer.device)[self._task.value])
         self._since = time.process_time()
 
     def on_epoch(self, record: EpochRecord, *, is_best: bool) -> None:
         """Note the error of the epoch; what passed since its last step was validation."""
         self._num_epochs += 1
-        self._note(getattr(record, f"{self._task.value}_error"))
+        self._note(record.errors[self._task.value])
         self._since = time.process_time()
 
     def _stop(self) -> None:
@@ -74,12 +74,14 @@ def train(
 
 
 def _run(prepared: Prepared, validation: Validation, config: TrainingConfig, task: Task) -> Course:
-    # Everything of ours that this benchmark depends on is called here.
+    # Everything of ours that this benchmark depends on is called here. What is fitted before the
+    # first step counts too.
+    began = time.process_time()
     loader = Loader(prepared.train, CATALOGUE, prepared.normalization, config)
     trainer = Trainer(
         loader, validation, data_sha256=prepared.dataset.sha256, device=torch.device("cpu")
     )
-    stopwatch = _Stopwatch(trainer, task, len(prepared.train))
+    stopwatch = _Stopwatch(trainer, task, len(prepared.train), began)
     with tempfile.TemporaryDirectory() as folder:
         trainer.run(Path(folder) / "checkpoint", resume=False, progress=stopwatch)
     name = f"Lacuna, preset {config.preset}, batch {config.batch_size}"

@@ -14,9 +14,10 @@ from training.protocols import ledger
 from training.protocols.answers import LEVELS, Answers
 from training.protocols.bars import LEAST_SQUARES, VariableMean
 from training.protocols.catalogue import NAMES, load
+from training.protocols.latent import LATENT
 from training.protocols.ledger import ProtocolRecordsError
 from training.protocols.published import STATUS_TEXT, published_rows, read_rows
-from training.protocols.run import LATENT, write_table
+from training.protocols.run import write_table
 from training.protocols.scores import score
 
 
