@@ -19,7 +19,7 @@ class TrainingConfig:
 
     preset: str = "default"
     seed: int = 0
-    epochs: int = 40
+    epochs: int = 60
     patience_epochs: int = 15
     """Stop after this many epochs without a better validation error."""
 
@@ -50,7 +50,7 @@ class TrainingConfig:
     largest_target: float = 8.0
     """Targets are clipped to this many standard deviations: a slip of the pen is no lesson."""
 
-    cells_share: float = 0.4
+    cells_share: float = 0.5
     """Of the series in a batch: single observations are hidden."""
     rows_share: float = 0.1
     """Whole rows are hidden; the other series have their future hidden."""

@@ -53,9 +53,7 @@ class Decoder(nn.Module):
         self.base = ResidualBase(channels)
         self.latent = nn.Linear(config.latent_dim, width)
         size = num_features(config.age_scales_hours) * channels + 2 * config.num_statics
-        self.neighborhood = nn.Sequential(
-            nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width)
-        )
+        self.neighborhood = nn.Linear(size, width)
         self.details = nn.Linear(NUM_DETAILS + 1, width)
         self.variable_bias = nn.Embedding(channels, width)
         self.variable_gain = nn.Embedding(channels, width)
