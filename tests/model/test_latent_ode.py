@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.data.batch import Query, build_batch
+from model.data.batch import FARTHEST_HOURS, Query, build_batch
 from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort
 from model.data.windows import forecast_masks
 from model.decoder import DecodedQueries
-from model.latent_ode import FARTHEST_HOURS, LatentODE
+from model.latent_ode import LatentODE
 from tests.model.networks import (
     COHORT,
     CONFIG,
