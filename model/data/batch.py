@@ -101,12 +101,11 @@ def build_batch(
     origins = context.times_hours[context.offsets[:-1]]
     series = context.series_indices
     query_series = np.repeat(np.arange(len(context)), np.diff(query.offsets))
+    values = normalization.apply(context.values, context.channels)
     cells = Cells(
         Places(series, hours_since(context.times_hours, origins[series])),
         context.channels,
-        np.clip(
-            normalization.apply(context.values, context.channels), -LARGEST_INPUT, LARGEST_INPUT
-        ),
+        np.clip(values, -LARGEST_INPUT, LARGEST_INPUT),
     )
     points, owners = _distinct(query_series, hours_since(query.times_hours, origins[query_series]))
     spans = cells.places.times[context.offsets[1:] - 1]
