@@ -20,8 +20,9 @@ class TrainingConfig:
     preset: str = "default"
     seed: int = 0
     epochs: int = 60
-    patience_epochs: int = 15
-    """Stop after this many epochs without a better validation error."""
+    patience_epochs: int = 60
+    """Stop after this many epochs without a better validation error. Shorter than `epochs`, it may
+    end a run while the learning rate is still high and the best epochs are to come."""
 
     batch_size: int = 32
     learning_rate: float = 6e-3
@@ -119,7 +120,7 @@ PRESETS: Mapping[str, TrainingConfig] = MappingProxyType(
         "best": TrainingConfig(
             preset="best",
             epochs=80,
-            patience_epochs=40,
+            patience_epochs=80,
             encoder_dim=128,
             encoder_layers=3,
             decoder_dim=128,

@@ -37,7 +37,7 @@ _CELLS = replace(
     hidden_fraction=(0.0, 1.0),
     mean_weight=0.0,
     batch_size=16,
-    epochs=30,
+    epochs=60,
 )
 _ROWS = replace(
     _POOLED,
