@@ -32,7 +32,7 @@ from model.data.normalization import Normalization
 from model.data.variables import Catalogue
 from model.errors import ArtifactError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _REQUIRED = (
     "config.json",

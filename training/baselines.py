@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from model.data.batch import Query, build_batch
+from model.data.batch import standardized_cells
+from model.data.cells import Places
 from model.data.normalization import Normalization
-from model.data.series import Cohort, hours_since
+from model.data.own_records import own_records
+from model.data.series import hours_since
 from model.data.windows import Window
 
 _DECAY_HOURS = 6.0
 # Fewer targets than this cannot fix five coefficients; such a variable keeps the population mean.
-_NO_KNOTS_HOURS = 1e6
 _MIN_TARGETS = 10
-_PIECE = 512
 
 
 @dataclass(frozen=True)
@@ -47,34 +47,21 @@ class OwnRecord:
 
 
 def own_record(window: Window, normalization: Normalization) -> OwnRecord:
-    """Read the features of every target, in pieces of a few hundred series."""
-    pieces = [
-        _own_record(
-            window.context.select(chosen), Query.at(window.target.select(chosen)), normalization
-        )
-        for chosen in np.array_split(
-            np.arange(len(window.context)), max(1, len(window.context) // _PIECE)
-        )
-    ]
-    columns = zip(*(vars(piece).values() for piece in pieces), strict=True)
-    return OwnRecord(*(np.concatenate(column) for column in columns))
-
-
-def _own_record(context: Cohort, query: Query, normalization: Normalization) -> OwnRecord:
-    # Only points are read, and a record may be years long.
-    batch = build_batch(context, query, normalization, knot_hours=_NO_KNOTS_HOURS)
-    at = (batch.query_points, batch.query_channels)
-    series = batch.point_series[batch.query_points]
+    """Read the record of every target."""
+    context, target = window.context, window.target
     origins = context.times_hours[context.offsets[:-1]]
-    end = hours_since(context.times_hours[context.offsets[1:] - 1], origins)[series]
+    cells = standardized_cells(context, normalization, origins)
+    series = target.series_indices
+    asked = Places(series, hours_since(target.times_hours, origins[series]))
+    found = own_records(cells, asked, target.channels, num_neighbors=1)
     return OwnRecord(
-        channels=batch.query_channels,
-        last=batch.points.last_values[at],
-        following=batch.points.next_values[at],
-        last_age=batch.points.last_ages[at],
-        next_age=batch.points.next_ages[at],
-        mean=batch.points.means[at],
-        beyond_hours=batch.point_times[batch.query_points] - end,
+        channels=target.channels,
+        last=found.values_before[:, 0],
+        following=found.values_after[:, 0],
+        last_age=found.ages_before[:, 0],
+        next_age=found.ages_after[:, 0],
+        mean=found.means,
+        beyond_hours=asked.times - cells.places.times[context.offsets[1:] - 1][series],
     )
 
 

@@ -18,8 +18,10 @@ from typing import Generic, TypeVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from model.data.neighborhoods import Cells, Neighborhoods, Places, neighborhoods
+from model.data.cells import Cells, Places
+from model.data.neighborhoods import Neighborhoods, neighborhoods
 from model.data.normalization import Normalization
+from model.data.own_records import OwnRecords, own_records
 from model.data.series import Cohort, hours_since
 
 LARGEST_INPUT = 8.0
@@ -61,6 +63,7 @@ class Batch(Generic[Array]):
     query_channels: Array  # int64 [query]
     knots: Neighborhoods[Array]
     points: Neighborhoods[Array]
+    records: OwnRecords[Array]  # float32
 
     def map(self, function: Callable[[Array], Other]) -> "Batch[Other]":
         """Apply a function to every array, for example to move it to a device."""
@@ -76,6 +79,7 @@ class Batch(Generic[Array]):
             query_channels=function(self.query_channels),
             knots=self.knots.map(function),
             points=self.points.map(function),
+            records=self.records.map(function),
         )
 
 
@@ -99,20 +103,15 @@ def build_batch(
     if np.any(context.counts == 0):
         raise ValueError("every series of `context` needs at least one observation")
     origins = context.times_hours[context.offsets[:-1]]
-    series = context.series_indices
+    cells = standardized_cells(context, normalization, origins)
     query_series = np.repeat(np.arange(len(context)), np.diff(query.offsets))
-    values = normalization.apply(context.values, context.channels)
-    cells = Cells(
-        Places(series, hours_since(context.times_hours, origins[series])),
-        context.channels,
-        np.clip(values, -LARGEST_INPUT, LARGEST_INPUT),
-    )
-    points, owners = _distinct(query_series, hours_since(query.times_hours, origins[query_series]))
+    asked = Places(query_series, hours_since(query.times_hours, origins[query_series]))
+    points, owners = _distinct(asked)
     spans = cells.places.times[context.offsets[1:] - 1]
     if is_causal:
         # Where a filter's record ends must not matter to what lies before: the knots go on.
-        asked = np.minimum(points.times, spans[points.series] + FARTHEST_HOURS)
-        np.maximum.at(spans, points.series, asked)
+        farthest = np.minimum(points.times, spans[points.series] + FARTHEST_HOURS)
+        np.maximum.at(spans, points.series, farthest)
     counts = num_knots(spans, knot_hours)
     knot_series = np.repeat(np.arange(len(context)), counts)
     knot_places = np.arange(len(knot_series)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -122,6 +121,7 @@ def build_batch(
     )
     found = neighborhoods(cells, places, len(normalization.loc), is_causal=is_causal)
     around_knots, around_points = found.split(len(knot_series))
+    records = own_records(cells, asked, query.channels, is_causal=is_causal)
     return Batch(
         statics=normalization.apply_statics(context.statics).astype(np.float32),
         known_statics_mask=~np.isnan(context.statics),
@@ -134,6 +134,20 @@ def build_batch(
         query_channels=query.channels.astype(np.int64),
         knots=around_knots,
         points=around_points,
+        records=records.map(lambda array: array.astype(np.float32)),
+    )
+
+
+def standardized_cells(
+    context: Cohort, normalization: Normalization, origins: Float[np.ndarray, " series"]
+) -> Cells:
+    """Return the observations on the clocks that begin at `origins`, as the network reads them."""
+    series = context.series_indices
+    values = normalization.apply(context.values, context.channels)
+    return Cells(
+        Places(series, hours_since(context.times_hours, origins[series])),
+        context.channels,
+        np.clip(values, -LARGEST_INPUT, LARGEST_INPUT),
     )
 
 
@@ -144,12 +158,10 @@ def num_knots(
     return np.ceil(span_hours / knot_hours - 1e-9).astype(np.int64) + 1
 
 
-def _distinct(
-    series: Int[np.ndarray, " entry"], times: Float[np.ndarray, " entry"]
-) -> tuple[Places, Int[np.ndarray, " entry"]]:
-    """Return the distinct (series, time) pairs in order, and the pair of each entry."""
-    order = np.lexsort((times, series))
-    ordered_series, ordered_times = series[order], times[order]
+def _distinct(asked: Places) -> tuple[Places, Int[np.ndarray, " entry"]]:
+    """Return the distinct places in order, and the place of each entry."""
+    order = np.lexsort((asked.times, asked.series))
+    ordered_series, ordered_times = asked.series[order], asked.times[order]
     is_new = np.ones(len(order), dtype=bool)
     is_new[1:] = (np.diff(ordered_series) != 0) | (np.diff(ordered_times) != 0)
     owners = np.empty(len(order), dtype=np.int64)

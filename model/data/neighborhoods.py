@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from jaxtyping import Float, Int
 
+from model.data.cells import Cells, Places
+
 Array = TypeVar("Array")
 Other = TypeVar("Other")
 
@@ -38,23 +40,6 @@ class Neighborhoods(Generic[Array]):
             Neighborhoods(*(array[:place] for array in arrays)),
             Neighborhoods(*(array[place:] for array in arrays)),
         )
-
-
-@dataclass(frozen=True)
-class Places:
-    """Times of series: (series, time) pairs in any order."""
-
-    series: Int[np.ndarray, " place"]
-    times: Float[np.ndarray, " place"]
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Observations: where, which channel, standardized value. Sorted by series and time."""
-
-    places: Places
-    channels: Int[np.ndarray, " cell"]
-    values: Float[np.ndarray, " cell"]
 
 
 def neighborhoods(

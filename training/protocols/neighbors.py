@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from model.data.series import Cohort
+from model.data.cells import Cells, Places
+from model.data.own_records import own_records
 from training.protocols.part import Part
 
 
@@ -50,51 +51,18 @@ class Neighbors:
 def neighbors_of(part: Part) -> Neighbors:
     """Look up the neighbors of every target of a part."""
     context, targets = part.context, part.targets
-    num_channels = 1 + max(context.channels.max(initial=0), targets.channels.max(initial=0))
-    span = 1 + np.ceil(part.cohort.times_hours.max(initial=0.0))
-    groups = _groups(context, num_channels)
-    order = np.argsort(groups * span + context.times_hours, kind="stable")
-    # One more entry at the end, of no group: where a search ends behind all others.
-    found = _Sorted(
-        np.append(groups[order], -1),
-        np.append((groups * span + context.times_hours)[order], np.inf),
-        np.append(context.times_hours[order], np.nan),
-        np.append(context.values[order], np.nan),
+    cells = Cells(
+        Places(context.series_indices, context.times_hours), context.channels, context.values
     )
-    wanted = _groups(targets, num_channels)
-    places = wanted * span + targets.times_hours
-    before = np.searchsorted(found.places[:-1], places, side="right") - 1
-    after = np.searchsorted(found.places[:-1], places, side="left")
-    has_last, has_next = found.groups[before] == wanted, found.groups[after] == wanted
-    times = targets.times_hours
+    asked = Places(targets.series_indices, targets.times_hours)
+    found = own_records(cells, asked, targets.channels, num_neighbors=1)
+    since, until = found.ages_before[:, 0], found.ages_after[:, 0]
     return Neighbors(
         targets.channels,
-        times,
-        np.where(has_last, found.values[before], np.nan),
-        np.where(has_next, found.values[after], np.nan),
-        _means(context, groups, len(part.cohort) * num_channels)[wanted],
-        np.where(has_last, times - found.times_hours[before], np.inf),
-        np.where(has_next, found.times_hours[after] - times, np.inf),
+        targets.times_hours,
+        np.where(np.isfinite(since), found.values_before[:, 0], np.nan),
+        np.where(np.isfinite(until), found.values_after[:, 0], np.nan),
+        np.where(found.counts > 0, found.means, np.nan),
+        since,
+        until,
     )
-
-
-@dataclass(frozen=True)
-class _Sorted:
-    """The context by group (series and channel) and time, with a last entry of no group."""
-
-    groups: Int[np.ndarray, " entry"]
-    places: Float[np.ndarray, " entry"]
-    times_hours: Float[np.ndarray, " entry"]
-    values: Float[np.ndarray, " entry"]
-
-
-def _groups(cohort: Cohort, num_channels: int) -> Int[np.ndarray, " observation"]:
-    return cohort.series_indices * num_channels + cohort.channels
-
-
-def _means(
-    context: Cohort, groups: Int[np.ndarray, " observation"], num_groups: int
-) -> Float[np.ndarray, " group"]:
-    counts = np.bincount(groups, minlength=num_groups)
-    with np.errstate(invalid="ignore"):
-        return np.bincount(groups, context.values, num_groups) / counts

@@ -37,7 +37,7 @@ _CELLS = replace(
     hidden_fraction=(0.0, 1.0),
     mean_weight=0.0,
     batch_size=16,
-    epochs=60,
+    epochs=50,
 )
 _ROWS = replace(
     _POOLED,
@@ -64,7 +64,7 @@ _NEXT_ROWS = replace(
     horizon_rows=8,
     mean_weight=2.0,
     dropout=0.2,
-    epochs=10,
+    epochs=12,
 )
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {

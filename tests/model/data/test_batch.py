@@ -9,6 +9,7 @@ from model.data.batch import LARGEST_INPUT, Batch, Query, build_batch, num_knots
 from model.data.catalogue import CATALOGUE
 from model.data.neighborhoods import Neighborhoods
 from model.data.normalization import Normalization
+from model.data.own_records import OwnRecords
 from model.data.series import Cohort, offsets_from_counts
 from tests.series import random_cohort
 
@@ -135,7 +136,7 @@ def test_arrays_have_the_sizes_and_types_of_their_levels(batch: "Batch[np.ndarra
 def test_a_map_reaches_every_array(batch: "Batch[np.ndarray]") -> None:
     doubled = batch.map(lambda array: array.astype(float) * 2)
     for name, array in vars(batch).items():
-        if isinstance(array, Neighborhoods):
+        if isinstance(array, Neighborhoods | OwnRecords):
             for part, values in vars(array).items():
                 np.testing.assert_array_equal(getattr(getattr(doubled, name), part), 2.0 * values)
         else:
@@ -209,7 +210,7 @@ def _rows(around: "Neighborhoods[np.ndarray]", rows: np.ndarray) -> "Neighborhoo
 def _assert_equal(found: object, expected: object) -> None:
     """Compare two batches or neighborhoods bit by bit."""
     for name, array in vars(expected).items():
-        if isinstance(array, Neighborhoods):
+        if isinstance(array, Neighborhoods | OwnRecords):
             _assert_equal(getattr(found, name), array)
         else:
             np.testing.assert_array_equal(getattr(found, name), array, err_msg=name)

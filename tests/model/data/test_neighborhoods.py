@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.neighborhoods import Cells, Neighborhoods, Places, neighborhoods
+from model.data.cells import Cells, Places
+from model.data.neighborhoods import Neighborhoods, neighborhoods
 
 NUM_CHANNELS = 4
 FIELDS = ("last_values", "last_ages", "next_values", "next_ages", "means", "counts")
