@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 from html import escape
-from string import Template
-
-from plotly.offline import get_plotlyjs
 
 from training.evaluation import MODEL, Evaluation
 from training.home import HomeComparison
@@ -14,13 +11,17 @@ from training.report.content import Content
 from training.report.example_charts import example_chart
 from training.report.headline import headline, losses
 from training.report.home_view import home_chart, home_sentence, home_table
-from training.report.html import data_html, figure_html, resource, tiles_html
+from training.report.html import Frame, figure_html
 from training.report.interval_charts import coverage_chart, gap_chart, histogram_chart
 from training.report.labels import TASK_NAMES, TASK_SENTENCES, number, percent
 from training.report.score_charts import error_chart
 from training.report.scores import MANY_TARGETS, VariableScore, mean_crps, worst_covered
 from training.tasks import Task
 
+_NOTICE = (
+    "<p>This page holds measurements of individual patients in its examples: keep it as you keep "
+    "the records.</p>"
+)
 _COUNT_WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six")
 
 
@@ -37,38 +38,53 @@ def report_page(content: Content) -> str:
     home = [] if content.home is None else [home_chart(content.home)]
     name = f"{provenance.artifact_name} {provenance.artifact_version}"
     task = TASK_NAMES[evaluation.task]
-    return Template(resource("page.html")).substitute(
-        title=escape(f"{task} report of {name}"),
-        eyebrow=escape(
-            f"Lacuna · {task.lower()} report · model {name} · data {provenance.data_name} · "
-            f"{provenance.date[:10]}"
-        ),
-        headline=escape(headline(evaluation, scores)),
-        losses=escape(losses(scores)),
+    frame = Frame(
+        title=f"{task} report of {name}",
+        eyebrow=f"Lacuna · {task.lower()} report · model {name} · data {provenance.data_name} · "
+        f"{provenance.date[:10]}",
+        headline=headline(evaluation, scores),
+        ledes=[losses(scores)],
         tiles=_tiles(evaluation, scores),
-        home=_home(content.home, home),
-        task_sentence=TASK_SENTENCES[evaluation.task],
-        method_table=tables.method_table(evaluation),
-        error_chart=figure_html(charts[0]),
-        variable_table=tables.variable_table(scores),
-        coverage_sentence=_coverage_sentence(evaluation, scores),
-        coverage_table=tables.coverage_table(evaluation),
-        coverage_chart=figure_html(charts[1]),
-        variable_coverage_table=tables.variable_coverage_table(scores),
-        gap_chart=figure_html(charts[2]),
-        gap_table=tables.gap_table(content.gaps),
-        pit_chart=figure_html(charts[3]),
-        crps_sentence=_crps_sentence(evaluation, scores),
-        examples_sentence=_examples_sentence(evaluation.task, len(examples), provenance.seed),
-        examples="\n".join(
-            figure_html(chart, _details(tables.example_table(example)))
-            for chart, example in zip(examples, content.examples, strict=True)
-        ),
-        provenance_table=tables.provenance_table(provenance),
-        style=resource("page.css"),
-        script=resource("page.js"),
-        plotly=get_plotlyjs(),
-        data="\n".join(data_html(chart) for chart in [*charts, *home, *examples]),
+        notice=_NOTICE,
+    )
+    return frame.page(
+        "page.html",
+        {
+            "home": _home(content.home, home),
+            **_sections(content, charts),
+            "examples_sentence": _examples_sentence(
+                evaluation.task, len(examples), provenance.seed
+            ),
+            "examples": _examples(content, examples),
+        },
+        [*charts, *home, *examples],
+        provenance=tables.provenance_table(provenance),
+    )
+
+
+def _sections(content: Content, charts: Sequence[Chart]) -> dict[str, str]:
+    evaluation, scores = content.evaluation, content.scores
+    errors, coverage, gaps, histogram = map(figure_html, charts)
+    return {
+        "task_sentence": TASK_SENTENCES[evaluation.task],
+        "method_table": tables.method_table(evaluation),
+        "error_chart": errors,
+        "variable_table": tables.variable_table(scores),
+        "coverage_sentence": _coverage_sentence(evaluation, scores),
+        "coverage_table": tables.coverage_table(evaluation),
+        "coverage_chart": coverage,
+        "variable_coverage_table": tables.variable_coverage_table(scores),
+        "gap_chart": gaps,
+        "gap_table": tables.gap_table(content.gaps),
+        "pit_chart": histogram,
+        "crps_sentence": _crps_sentence(evaluation, scores),
+    }
+
+
+def _examples(content: Content, charts: Sequence[Chart]) -> str:
+    return "\n".join(
+        figure_html(chart, _details(tables.example_table(example)))
+        for chart, example in zip(charts, content.examples, strict=True)
     )
 
 
@@ -88,15 +104,14 @@ def _home(home: HomeComparison | None, charts: Sequence[Chart]) -> str:
     )
 
 
-def _tiles(evaluation: Evaluation, scores: Sequence[VariableScore]) -> str:
+def _tiles(evaluation: Evaluation, scores: Sequence[VariableScore]) -> list[tuple[str, str]]:
     coverage = evaluation.overall_intervals.coverage(0)
-    tiles = [
+    return [
         (number(evaluation.mean_error(MODEL)), "mean absolute error of the median, standardized"),
         (number(mean_crps(scores)), "CRPS, the error of the whole distribution, standardized"),
         (percent(coverage["90%"], 1), "of targets inside the 90 % interval"),
         (percent(coverage["50%"], 1), "of targets inside the 50 % interval"),
     ]
-    return tiles_html(tiles)
 
 
 def _coverage_sentence(evaluation: Evaluation, scores: Sequence[VariableScore]) -> str:

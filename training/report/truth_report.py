@@ -5,18 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
-from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from model.data.variables import Catalogue, Variable
 from training.report.chart import GRID, INK, MODEL_COLOR, MUTED, Chart, style
-from training.report.html import data_html, figure_html, resource, tiles_html
+from training.report.html import Frame, figure_html
 from training.report.labels import axis_label, number, percent, significant
 from training.report.metrics import finite
 from training.report.provenance import Provenance
@@ -227,22 +225,20 @@ def _page(parts: Sequence[_Part], provenance: Provenance) -> str:
         (percent(measured, 1), "of fresh measurements inside the 90 % interval"),
         (percent(truth, 1), "of the truth inside its 90 % band"),
     ]
-    return Template(resource("truth_page.html")).substitute(
-        title=escape(f"Truth report of {name}"),
-        eyebrow=escape(
-            f"Lacuna · simulated truth · model {name} · data {provenance.data_name} · "
-            f"{provenance.date[:10]}"
-        ),
-        headline=escape(_headline(first)),
-        others="".join(f'<p class="lede">{escape(_headline(part))}</p>' for part in parts[1:]),
-        method=escape(_METHOD),
-        tiles=tiles_html(tiles),
-        sections="\n".join(map(_section, parts, charts)),
-        provenance_table=provenance_table(provenance),
-        style=resource("page.css"),
-        script=resource("page.js"),
-        plotly=get_plotlyjs(),
-        data="\n".join(data_html(chart) for chart in charts),
+    frame = Frame(
+        title=f"Truth report of {name}",
+        eyebrow=f"Lacuna · simulated truth · model {name} · data {provenance.data_name} · "
+        f"{provenance.date[:10]}",
+        headline=_headline(first),
+        ledes=list(map(_headline, parts[1:])),
+        tiles=tiles,
+    )
+    sections = "\n".join(map(_section, parts, charts))
+    return frame.page(
+        "truth_page.html",
+        {"method": escape(_METHOD), "sections": sections},
+        charts,
+        provenance=provenance_table(provenance),
     )
 
 

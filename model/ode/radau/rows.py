@@ -33,6 +33,16 @@ def new_rows(t0: np.ndarray, end: np.ndarray, sign: np.ndarray) -> Rows:
     return rows
 
 
+def set_bounds(
+    rows: Rows, precision: float, smallest_rtol: np.ndarray, most_widening: np.ndarray
+) -> None:
+    """Set how far Newton's iteration goes: to rounding, and to what the tolerances as given need."""
+    rows["rounding"] = 10 * precision / (smallest_rtol * most_widening)
+    # As RADAU5 would have it for the tolerances as they were given.
+    asked = np.sqrt(smallest_rtol).clip(max=0.03) / most_widening
+    rows["bound"] = np.maximum(rows["rounding"], asked)
+
+
 COUNTERS = ("evaluations", "accepted", "rejected_steps", "jacobians", "factorizations")
 """In the order of `Statistics`."""
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.ode.first_step import first_step
 from model.ode.problem import InitialValueProblem, restrict
 from model.ode.radau.collocation import (
     A_INVERSE,
@@ -18,14 +17,14 @@ from model.ode.radau.collocation import (
     continuation,
     interpolation_share,
 )
-from model.ode.radau.gustafsson import ERROR_ORDER, rms, widening
+from model.ode.radau.gustafsson import rms, widening
 from model.ode.radau.host import as_given, to_device, to_host
 from model.ode.radau.jacobian import Jacobian
 from model.ode.radau.newton import MAX_ITERATIONS, Progress, StageEquations
 from model.ode.radau.path import PathLog, RadauPath
-from model.ode.radau.rows import Rows, clip, fail, new_rows
+from model.ode.radau.rows import Rows, clip, fail, new_rows, set_bounds
 from model.ode.radau.stage_factors import AbstractStageFactors, factor
-from model.ode.radau.step_choice import Outcome, choose_next_steps
+from model.ode.radau.step_choice import Outcome, choose_next_steps, first_steps
 from model.ode.runge_kutta import evaluate
 from model.ode.solution import Status
 from model.ode.step_size import Tolerance
@@ -81,9 +80,7 @@ class RadauSearch:
         self._rtol, self._atol = rtol * wider, atol * wider
         rows = new_rows(to_host(problem.t0), to_host(problem.end_times), to_host(problem.direction))
         smallest, most = to_host(rtol).min(1, initial=1.0), to_host(wider).max(1, initial=1.0)
-        rows["rounding"] = 10 * precision / (smallest * most)
-        # As precise as RADAU5 would have them for the tolerances as they were given.
-        rows["bound"] = np.maximum(rows["rounding"], np.sqrt(smallest).clip(max=0.03) / most)
+        set_bounds(rows, precision, smallest, most)
         self._rows: Rows = rows
 
     def run(self) -> RadauPath:
@@ -282,18 +279,8 @@ class RadauSearch:
         given = self._first_step if self._step_size is None else self._step_size
         if given is None:
             part["evaluations"] += 1
-            interval = as_given(part["stop"] - part["t"], y)
             tolerance = Tolerance(self._rtol[at], self._atol[at])
-            part["h"] = to_host(
-                first_step(
-                    field,
-                    (t, y, derivative),
-                    interval.sign(),
-                    tolerance=tolerance,
-                    order=ERROR_ORDER + 1,
-                    longest=interval.abs(),
-                )
-            )
+            part["h"] = first_steps(field, (t, y, derivative), as_given(part["stop"], y), tolerance)
         else:
             part["h"] = given * sign
         part["last_h"], part["last_error"] = 1.0, np.inf

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
-from model.ode.radau.gustafsson import hold_small_growth, next_step_factor
+from model.ode.first_step import first_step
+from model.ode.problem import VectorField
+from model.ode.radau.gustafsson import ERROR_ORDER, hold_small_growth, next_step_factor
+from model.ode.radau.host import to_host
 from model.ode.radau.newton import Progress
 from model.ode.radau.rows import Rows, clip, fail
 from model.ode.solution import Status
+from model.ode.step_size import Tolerance
 
 # A Newton iteration that contracts slower than this asks for a new Jacobian.
 _SLOW_RATE = 1e-3
@@ -72,3 +77,23 @@ def _retry(rows: Rows, outcome: Outcome, wanted: np.ndarray) -> None:
     finite = np.isfinite(progress.norm) & np.isfinite(error)
     fail(rows, stuck & finite, Status.STEP_UNDERFLOW)
     fail(rows, stuck & ~finite, Status.NOT_FINITE)
+
+
+def first_steps(
+    field: VectorField,
+    start: tuple[Tensor, Tensor, Tensor],
+    stop: Tensor,
+    tolerance: Tolerance,
+) -> np.ndarray:
+    """Return the first step of each sample; `start` is time, state and derivative."""
+    interval = stop - start[0]
+    return to_host(
+        first_step(
+            field,
+            start,
+            interval.sign(),
+            tolerance=tolerance,
+            order=ERROR_ORDER + 1,
+            longest=interval.abs(),
+        )
+    )
