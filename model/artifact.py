@@ -8,6 +8,7 @@
     calibration.json      what held-out subjects say about the answers
     metrics.json          held-out errors
     card.md               for people
+    model.onnx            the network as a graph, for a process without torch; may be missing
 
 Nothing is pickled and no file holds an import path. Loading checks every hash and refuses a file
 that the manifest does not list.
@@ -76,6 +77,7 @@ class Artifact:
     calibration: Calibration
     metrics: Mapping[str, Any]
     card: str
+    onnx: bytes | None = None
 
 
 def write_artifact(
@@ -89,6 +91,7 @@ def write_artifact(
     metrics: Mapping[str, Any],
     card: str,
     provenance: Mapping[str, Any],
+    onnx: bytes | None = None,
 ) -> None:
     """Write a complete artifact and put it in place at once, replacing what stood there.
 
@@ -103,6 +106,8 @@ def write_artifact(
         "metrics.json": _json_bytes(metrics),
         "card.md": card.encode(),
     }
+    if onnx is not None:
+        contents["model.onnx"] = onnx
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = Manifest(files=files, **provenance)
     contents["manifest.json"] = _json_bytes(asdict(manifest))
@@ -148,6 +153,7 @@ def load_artifact(directory: Path) -> Artifact:
             calibration=Calibration.from_json(json.loads(contents["calibration.json"])),
             metrics=json.loads(contents["metrics.json"]),
             card=contents["card.md"].decode(),
+            onnx=contents.get("model.onnx"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(

@@ -12,7 +12,7 @@ small network that starts at zero.
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from model.config import LatentODEConfig
@@ -51,18 +51,23 @@ class Dynamics(nn.Module):
         self,
         z0: Float[Tensor, "sample series latent"],
         encoding: Encoding,
-        horizon_hours: float,
+        places: Int64[Tensor, " knot"],
     ) -> SemilinearSolution:
-        """Solve from z0 at time zero to the first knot at or after the horizon, in full precision."""
-        with torch.autocast(z0.device.type, enabled=False):
-            return self._solve(z0, encoding, horizon_hours)
+        """Solve from z0 at time zero over the knots 0, 1, ..., in full precision."""
+        device = z0.device.type
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self._solve(z0, encoding, places)
+        return self._solve(z0, encoding, places)
 
     def _solve(
-        self, z0: Float[Tensor, "sample series latent"], encoding: Encoding, horizon_hours: float
+        self,
+        z0: Float[Tensor, "sample series latent"],
+        encoding: Encoding,
+        places: Int64[Tensor, " knot"],
     ) -> SemilinearSolution:
         step = self.config.knot_hours / self.config.num_substeps
-        num_knots = max(math.ceil(horizon_hours / self.config.knot_hours - 1e-6), 0) + 1
-        forcing = _refine(self._forcing(encoding, num_knots), self.config.num_substeps)
+        forcing = _refine(self._forcing(encoding, places), self.config.num_substeps)
         return solve_semilinear(
             SemilinearProblem(
                 z0, self.log_rates.exp(), forcing.unsqueeze(1), step, self._nonlinearity
@@ -79,21 +84,22 @@ class Dynamics(nn.Module):
         result: Tensor = self.network(torch.cat([z, days], dim=-1))
         return result
 
-    def _forcing(self, encoding: Encoding, num_knots: int) -> Float[Tensor, "knot series latent"]:
+    def _forcing(
+        self, encoding: Encoding, places: Int64[Tensor, " knot"]
+    ) -> Float[Tensor, "knot series latent"]:
         """Return u at the knots 0, 1, ...: the control, then its way to the set-point."""
-        num_series = len(encoding.knots)
+        num_series = encoding.knots.shape[0]
         if not self.config.use_control:
-            return encoding.knots.new_zeros(num_knots, num_series, self.config.latent_dim)
+            return encoding.knots.new_zeros(places.shape[0], num_series, self.config.latent_dim)
         knots = encoding.knots.to(self.control.weight.dtype)
         control = self.control(knots)
         last = (encoding.knot_counts - 1).unsqueeze(1)
-        places = torch.arange(num_knots, device=last.device)
         # A filter's line from a knot to the next may not know the next: it lags by one knot.
         known = (places - 1).clamp(min=0) if self.config.direction == "filter" else places
         index = torch.minimum(known, last)
         held = control.gather(1, index.unsqueeze(-1).expand(-1, -1, control.shape[-1]))
-        at_end = knots[torch.arange(num_series, device=last.device), last.squeeze(1)]
-        set_point = self.set_point(at_end).unsqueeze(1)
+        at_end = knots.gather(1, last.unsqueeze(-1).expand(-1, -1, knots.shape[-1]))
+        set_point = self.set_point(at_end)
         since = (known - index).to(control.dtype).unsqueeze(-1) * self.config.knot_hours
         weight = torch.exp(-since * self.log_forgetting.exp())
         forcing: Tensor = (set_point + (held - set_point) * weight).transpose(0, 1)

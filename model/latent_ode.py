@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from model.config import LatentODEConfig
-from model.data.batch import FARTHEST_HOURS, Batch
+from model.data.batch import Batch
 from model.decoder import DecodedQueries, Decoder
 from model.dynamics import Dynamics
 from model.encoder import Encoder
@@ -59,10 +59,7 @@ class LatentODE(nn.Module):
     ) -> Float[Tensor, "sample point latent"]:
         """Solve from z0 and read the state at every point of the batch.
 
-        A point before the first knot has the state there; one more than `FARTHEST_HOURS` after the
-        last knot has the state that the latent equation has come to by then.
+        A point before the first knot has the state there.
         """
-        ends = (encoding.knot_counts - 1) * self.config.knot_hours + FARTHEST_HOURS
-        times = batch.point_times.clamp(min=0.0).minimum(ends[batch.point_series])
-        horizon = float(times.max()) if len(times) else 0.0
-        return self.dynamics(z0, encoding, horizon).at(times, batch.point_series)
+        times = batch.point_times.clamp(min=0.0)
+        return self.dynamics(z0, encoding, batch.solver_places).at(times, batch.point_series)

@@ -142,12 +142,15 @@ def _settings(**given: Any) -> "Settings":
 
 def _predictor(settings: "Settings") -> "Predictor":
     """Load before the server starts, so that a bad artifact is an error of this command."""
-    from service.inference.loading import load_predictor
+    from service.inference.loading import open_predictor
 
     if settings.artifact is None:
         raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")
-    return load_predictor(
-        settings.artifact, device=settings.device, num_threads=settings.num_threads
+    return open_predictor(
+        settings.artifact,
+        backend=settings.backend,
+        device=settings.device,
+        num_threads=settings.num_threads,
     )
 
 

@@ -15,7 +15,7 @@ import service.operations.documentation
 import service.operations.health
 from model.runtime.predictor import Predictor
 from service.errors import add_error_handlers
-from service.inference.loading import load_predictor, warm_up
+from service.inference.loading import open_predictor, warm_up
 from service.inference.queue import PredictionQueue
 from service.openapi import describe
 from service.operations.middleware import RequestLog
@@ -98,8 +98,11 @@ async def _load(queue: PredictionQueue, settings: Settings, predictor: Predictor
         if settings.artifact is None:
             raise ValueError("LACUNA_ARTIFACT is not set")
         return warm_up(
-            load_predictor(
-                settings.artifact, device=settings.device, num_threads=settings.num_threads
+            open_predictor(
+                settings.artifact,
+                backend=settings.backend,
+                device=settings.device,
+                num_threads=settings.num_threads,
             )
         )
 

@@ -5,12 +5,11 @@ here.
 """
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Device = Literal["auto", "cpu", "cuda"]
+from model.runtime.backends import Backend, Device
 
 
 class Settings(BaseSettings):
@@ -27,6 +26,12 @@ class Settings(BaseSettings):
         "TLS and authentication in front before choosing another.",
     )
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    backend: Backend = Field(
+        default="auto",
+        description="What computes the answers. `onnx` needs no torch and starts in a second; "
+        "`torch` can use a GPU; `auto` takes torch on a GPU where there is one, else onnx where "
+        "the artifact has a graph.",
+    )
     device: Device = Field(
         default="auto",
         description="Where the network runs. `auto` takes a GPU where there is one; `cuda` refuses "

@@ -1,12 +1,15 @@
 """An artifact that nobody trained: seeded random weights for the whole catalogue."""
 
-from dataclasses import replace
+import subprocess
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from model.artifact import write_artifact
+from model.artifact import load_artifact, write_artifact
 from model.calibration import Calibration
 from model.config import LatentODEConfig
 from model.data.catalogue import CATALOGUE
@@ -17,8 +20,8 @@ from tests.series import random_cohort
 _SEED = 20120101
 
 
-def write_tiny_artifact(directory: Path) -> None:
-    """Write a complete artifact into `directory`."""
+def write_tiny_artifact(directory: Path, **changes: Any) -> None:
+    """Write an artifact without a graph into `directory`; `changes` are of its architecture."""
     generator = np.random.default_rng(_SEED)
     uncalibrated = Calibration.uncalibrated(len(CATALOGUE))
     config = LatentODEConfig(
@@ -29,10 +32,12 @@ def write_tiny_artifact(directory: Path) -> None:
         dynamics_dim=12,
         decoder_dim=12,
     )
+    config = replace(config, **changes)
+    network = random_network(config, generator)
     write_artifact(
         directory,
         config=config,
-        weights=_random_weights(config, generator),
+        weights={name: value.numpy() for name, value in network.state_dict().items()},
         catalogue=CATALOGUE,
         normalization=Normalization.fit(random_cohort(60, generator), CATALOGUE),
         calibration=replace(
@@ -56,14 +61,51 @@ def write_tiny_artifact(directory: Path) -> None:
     )
 
 
-def _random_weights(
-    config: LatentODEConfig, generator: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """Return weights without zeros, so that every input matters."""
+_EXPORT = """
+import sys
+from pathlib import Path
+from model.artifact import load_artifact
+from model.export import export_onnx
+from model.runtime.torch_network import load_network
+
+network = load_network(load_artifact(Path(sys.argv[1])))
+Path(sys.argv[2]).write_bytes(export_onnx(network))
+"""
+
+
+def export_in_another_process(directory: Path) -> bytes:
+    """Return the graph of an artifact; what checks shapes in the tests is not there to be traced."""
+    file = directory.with_name(f"{directory.name}.onnx")
+    subprocess.run([sys.executable, "-c", _EXPORT, str(directory), str(file)], check=True)
+    return file.read_bytes()
+
+
+def add_graph(directory: Path, graph: bytes) -> None:
+    """Write the artifact again, with a graph."""
+    artifact = load_artifact(directory)
+    provenance = asdict(artifact.manifest)
+    del provenance["files"], provenance["schema_version"]
+    write_artifact(
+        directory,
+        config=artifact.config,
+        weights=artifact.weights,
+        catalogue=artifact.catalogue,
+        normalization=artifact.normalization,
+        calibration=artifact.calibration,
+        metrics=artifact.metrics,
+        card=artifact.card,
+        provenance=provenance,
+        onnx=graph,
+    )
+
+
+def random_network(config: LatentODEConfig, generator: np.random.Generator) -> LatentODE:
+    """Return a network without a zero weight, so that every input matters."""
     with torch.random.fork_rng():
         torch.manual_seed(_SEED)  # noqa: TID251  torch's layers take no generator
         network = LatentODE(config)
-    return {
-        name: value.numpy() + 0.1 * generator.standard_normal(value.shape).astype(np.float32)
-        for name, value in network.state_dict().items()
-    }
+    with torch.no_grad():
+        for value in network.state_dict().values():
+            noise = generator.standard_normal(value.shape).astype(np.float32)
+            value.add_(torch.from_numpy(0.1 * noise))
+    return network.eval()

@@ -37,3 +37,18 @@ def tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("artifact") / "tiny"
     write_tiny_artifact(directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the same artifact with its graph; exporting takes half a minute."""
+    from tests.artifacts import (  # noqa: PLC0415
+        add_graph,
+        export_in_another_process,
+        write_tiny_artifact,
+    )
+
+    directory = tmp_path_factory.mktemp("onnx") / "tiny"
+    write_tiny_artifact(directory)
+    add_graph(directory, export_in_another_process(directory))
+    return directory

@@ -12,6 +12,7 @@ from model.data.normalization import Normalization
 from model.data.windows import Window
 from model.latent_ode import LatentODE
 from model.runtime.decoding import Decoded, decode, summary_noise
+from model.runtime.torch_network import TorchNetwork
 from training.validation import NetworkAnswers, Validation
 
 _NUM_DIVERGENCES = 1000
@@ -35,8 +36,9 @@ def calibrate(network: LatentODE, validation: Validation, device: torch.device) 
     windows, normalization = validation.windows, validation.normalization
     ids = sorted({one for window in windows for one in window.target.subject_ids})
     numbers = {subject_id: number for number, subject_id in enumerate(ids)}
+    served = TorchNetwork(network.to(device))
     decoded = [
-        decode(network.to(device), normalization, window.context, Query.at(window.target), noise)
+        decode(served, normalization, window.context, Query.at(window.target), noise)
         for window in windows
     ]
     targets = [

@@ -9,7 +9,8 @@ from rich.progress import Progress
 
 from model.artifact import Artifact, load_artifact
 from model.data.series import Cohort
-from model.runtime.torch_predictor import TorchPredictor
+from model.runtime.mixture_predictor import MixturePredictor
+from model.runtime.torch_network import TorchNetwork
 from training.baselines import LeastSquares
 from training.datasets.meds import Dataset, read_cohort
 from training.evaluation import answer, score
@@ -37,7 +38,7 @@ class EvaluateError(ValueError):
 class _Judged:
     """Whose answers are judged on what."""
 
-    predictor: TorchPredictor
+    predictor: MixturePredictor
     cohort: Cohort
     data_dir: Path
     is_home: bool
@@ -72,7 +73,7 @@ def evaluate(
     if len(cohort) == 0:
         raise EvaluateError(f"{data_dir} has no series in the part {part!r}; try --part all")
     judged = _Judged(
-        TorchPredictor(artifact, device=device),
+        MixturePredictor(artifact, TorchNetwork.load(artifact, device=device)),
         cohort,
         data_dir,
         dataset.sha256 == artifact.manifest.data_sha256,

@@ -13,12 +13,16 @@ import numpy as np
 import torch
 
 from model.artifact import load_artifact, write_artifact
+from model.calibration import Calibration
 from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.rolling import WINDOW_HOURS
 from model.data.series import Cohort
 from model.data.windows import cut_spans
-from model.runtime.torch_predictor import TorchPredictor
+from model.export import Parity
+from model.latent_ode import LatentODE
+from model.runtime.mixture_predictor import MixturePredictor
+from model.runtime.torch_network import TorchNetwork
 from training.baselines import LeastSquares
 from training.calibrate import calibrate
 from training.card import model_card
@@ -26,6 +30,7 @@ from training.checkpoint import EpochRecord, discard
 from training.config import TrainingConfig
 from training.datasets.meds import Dataset, read_cohort
 from training.evaluation import Evaluation, judge
+from training.graph import Graph, export
 from training.home import held_out_scores
 from training.loader import Loader
 from training.loop import Progress, Trainer, history_json
@@ -60,6 +65,7 @@ class Fitted:
 
     history: Sequence[EpochRecord]
     certificate: SolverCertificate
+    parity: Parity | None
 
 
 def prepare(data_dir: Path) -> Prepared:
@@ -95,9 +101,11 @@ def fit(
     device: torch.device,
     resume: bool,
     progress: Progress,
+    exports: bool = True,
 ) -> Fitted | None:
     """Train, certify the solver, calibrate, judge and write the artifact.
 
+    With `exports` the artifact holds the network as an ONNX graph too, for a service without torch.
     Under `torchrun` every process trains, the first one writes; the others return None.
     """
     prepared = prepare(data_dir)
@@ -114,51 +122,65 @@ def fit(
     trainer.average.load_state_dict(best)
     if not rank.is_first:
         return None
-    certificate = _write(artifact_dir, prepared, trainer, validation, name, artifact_version)
+    network, certificate = certify(trainer.average, validation, device)
+    graph = export(network, validation) if exports else None
+    served = _Served(network, certificate, graph, calibrate(network, validation, device))
+    _write(artifact_dir, prepared, trainer, served, name, artifact_version)
     discard(checkpoint_dir)
-    return Fitted(trainer.history, certificate)
+    return Fitted(trainer.history, certificate, None if graph is None else graph.parity)
+
+
+@dataclass(frozen=True)
+class _Served:
+    """What an artifact serves."""
+
+    network: LatentODE
+    certificate: SolverCertificate
+    graph: Graph | None
+    calibration: Calibration
 
 
 def _write(
     artifact_dir: Path,
     prepared: Prepared,
     trainer: Trainer,
-    validation: Validation,
+    served: _Served,
     name: str,
     artifact_version: str,
-) -> SolverCertificate:
-    """Certify the solver, calibrate, judge on held-out subjects, and write the artifact."""
-    network, certificate = certify(trainer.average, validation, trainer.device)
-    calibration = calibrate(network, validation, trainer.device)
+) -> None:
+    """Judge on held-out subjects, and write the artifact."""
     rules = _least_squares(prepared)
 
     def write(directory: Path, evaluations: Sequence[Evaluation]) -> None:
         write_artifact(
             directory,
-            config=network.config,
+            config=served.network.config,
             weights={key: value.cpu().numpy() for key, value in trainer.best.items()},
             catalogue=CATALOGUE,
             normalization=prepared.normalization,
-            calibration=calibration,
+            calibration=served.calibration,
             metrics={
                 "training": history_json(trainer.history),
                 "config": trainer.config.to_json(),
-                "solver": certificate.to_json(),
+                "solver": served.certificate.to_json(),
+                "onnx": None if served.graph is None else served.graph.parity.to_json(),
                 "least_squares": {task.value: rule.to_json() for task, rule in rules.items()},
                 "held_out": held_out_scores(evaluations, CATALOGUE),
             },
-            card=_card(prepared, trainer, certificate, evaluations, name, artifact_version),
+            card=_card(prepared, trainer, served.certificate, evaluations, name, artifact_version),
             provenance=_provenance(prepared, trainer.config, name, artifact_version),
+            onnx=None if served.graph is None else served.graph.content,
         )
 
     # The held-out subjects are answered by what is served, so it is written once without them.
     unjudged = artifact_dir.with_name(artifact_dir.name + ".unjudged")
     write(unjudged, ())
-    predictor = TorchPredictor(load_artifact(unjudged), device=str(trainer.device))
+    predictor = MixturePredictor(
+        load_artifact(unjudged), TorchNetwork(served.network.to(trainer.device))
+    )
     held_out = prepared.dataset.cohort.select(prepared.split.held_out)
     write(artifact_dir, judge(predictor, held_out, rules, seed=trainer.config.seed))
     shutil.rmtree(unjudged)
-    return certificate
 
 
 def _card(

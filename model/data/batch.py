@@ -8,11 +8,14 @@ Each series has its own clock, zero at its first context observation. Three inde
 
 Knots reach from zero to the last context observation, so that they depend on the context alone (for
 a causal batch to the last point: later knots change nothing at earlier ones).
-All three are flat: nothing is padded here.
+All three are flat: nothing is padded here. How far a network has to pad, and how far the latent
+equation has to be solved, is said by the lengths of two counting arrays, so that a network knows
+all its shapes from its inputs.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -29,6 +32,9 @@ LARGEST_INPUT = 8.0
 
 FARTHEST_HOURS = 96.0
 """The latent equation is solved so far beyond the context; nothing is learned about later times."""
+
+# Between two knots there is always an interval to read in.
+_FEWEST_SOLVER_KNOTS = 2
 
 Array = TypeVar("Array")
 Other = TypeVar("Other")
@@ -57,8 +63,10 @@ class Batch(Generic[Array]):
     knot_counts: Array  # int64 [series]
     knot_series: Array  # int64 [knot], sorted
     knot_places: Array  # int64 [knot], number of the knot in its series
+    padded_places: Array  # int64 [padded_knot], 0, 1, ... to the last knot of the longest series
+    solver_places: Array  # int64 [solver_knot], 0, 1, ... to the last point of all series
     point_series: Array  # int64 [point]
-    point_times: Array  # float32 [point]
+    point_times: Array  # float32 [point], at most `FARTHEST_HOURS` after the last knot
     query_points: Array  # int64 [query]
     query_channels: Array  # int64 [query]
     knots: Neighborhoods[Array]
@@ -73,6 +81,8 @@ class Batch(Generic[Array]):
             knot_counts=function(self.knot_counts),
             knot_series=function(self.knot_series),
             knot_places=function(self.knot_places),
+            padded_places=function(self.padded_places),
+            solver_places=function(self.solver_places),
             point_series=function(self.point_series),
             point_times=function(self.point_times),
             query_points=function(self.query_points),
@@ -81,6 +91,33 @@ class Batch(Generic[Array]):
             points=self.points.map(function),
             records=self.records.map(function),
         )
+
+    def arrays(self) -> dict[str, Array]:
+        """Return every array by its name; those of a part are named after both: `knots_counts`."""
+        found: dict[str, Array] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in _PARTS:
+                found |= {f"{field.name}_{name}": array for name, array in vars(value).items()}
+            else:
+                found[field.name] = value
+        return found
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Array]) -> "Batch[Array]":
+        """Put together what `arrays` took apart."""
+        values: dict[str, object] = {}
+        for field in fields(cls):
+            if field.name in _PARTS:
+                part = _PARTS[field.name]
+                own = [arrays[f"{field.name}_{one.name}"] for one in fields(part)]
+                values[field.name] = part(*own)
+            else:
+                values[field.name] = arrays[field.name]
+        return cls(**values)  # type: ignore[arg-type]
+
+
+_PARTS = MappingProxyType({"knots": Neighborhoods, "points": Neighborhoods, "records": OwnRecords})
 
 
 def build_batch(
@@ -108,28 +145,24 @@ def build_batch(
     asked = Places(query_series, hours_since(query.times_hours, origins[query_series]))
     points, owners = _distinct(asked)
     spans = cells.places.times[context.offsets[1:] - 1]
-    if is_causal:
-        # Where a filter's record ends must not matter to what lies before: the knots go on.
-        farthest = np.minimum(points.times, spans[points.series] + FARTHEST_HOURS)
-        np.maximum.at(spans, points.series, farthest)
-    counts = num_knots(spans, knot_hours)
-    knot_series = np.repeat(np.arange(len(context)), counts)
-    knot_places = np.arange(len(knot_series)) - np.repeat(np.cumsum(counts) - counts, counts)
+    knots = _Knots.of(spans, points, knot_hours, is_causal=is_causal)
     places = Places(
-        np.concatenate([knot_series, points.series]),
-        np.concatenate([knot_places * knot_hours, points.times]),
+        np.concatenate([knots.series, points.series]),
+        np.concatenate([knots.places * knot_hours, points.times]),
     )
     found = neighborhoods(cells, places, len(normalization.loc), is_causal=is_causal)
-    around_knots, around_points = found.split(len(knot_series))
+    around_knots, around_points = found.split(len(knots.series))
     records = own_records(cells, asked, query.channels, is_causal=is_causal)
     return Batch(
         statics=normalization.apply_statics(context.statics).astype(np.float32),
         known_statics_mask=~np.isnan(context.statics),
-        knot_counts=counts,
-        knot_series=knot_series,
-        knot_places=knot_places,
+        knot_counts=knots.counts,
+        knot_series=knots.series,
+        knot_places=knots.places,
+        padded_places=np.arange(knots.counts.max()),
+        solver_places=np.arange(knots.num_solver_knots),
         point_series=points.series,
-        point_times=points.times.astype(np.float32),
+        point_times=knots.point_times,
         query_points=owners,
         query_channels=query.channels.astype(np.int64),
         knots=around_knots,
@@ -156,6 +189,39 @@ def num_knots(
 ) -> Int[np.ndarray, " series"]:
     """Return how many knots a context of this span has: the first at zero, the last not before its end."""
     return np.ceil(span_hours / knot_hours - 1e-9).astype(np.int64) + 1
+
+
+@dataclass(frozen=True)
+class _Knots:
+    """The knots of all series, and how far the latent equation is solved."""
+
+    counts: Int[np.ndarray, " series"]
+    series: Int[np.ndarray, " knot"]
+    places: Int[np.ndarray, " knot"]
+    point_times: Float[np.ndarray, " point"]
+    num_solver_knots: int
+
+    @classmethod
+    def of(
+        cls,
+        spans: Float[np.ndarray, " series"],
+        points: Places,
+        knot_hours: float,
+        *,
+        is_causal: bool,
+    ) -> "_Knots":
+        farthest = spans[points.series] + FARTHEST_HOURS
+        if is_causal:
+            # Where a filter's record ends must not matter to what lies before: the knots go on.
+            spans = spans.copy()
+            np.maximum.at(spans, points.series, np.minimum(points.times, farthest))
+        counts = num_knots(spans, knot_hours)
+        series = np.repeat(np.arange(len(spans)), counts)
+        places = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
+        ends = ((counts - 1) * knot_hours + FARTHEST_HOURS)[points.series]
+        times = np.minimum(points.times, ends).astype(np.float32)
+        last = num_knots(times.max(initial=0.0, keepdims=True), knot_hours)[0]
+        return cls(counts, series, places, times, max(int(last), _FEWEST_SOLVER_KNOTS))
 
 
 def _distinct(asked: Places) -> tuple[Places, Int[np.ndarray, " entry"]]:

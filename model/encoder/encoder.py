@@ -1,7 +1,7 @@
 """The encoder: knots -> attention or GRU -> q(z0) and the control of the latent state."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import Normal
 
@@ -35,21 +35,22 @@ class Encoder(nn.Module):
     def forward(self, batch: Batch[Tensor]) -> Encoding:
         """Read the context of every series."""
         tokens = self.tokens(batch)
-        places = torch.arange(tokens.shape[1], device=tokens.device)
-        is_knot_mask = places < batch.knot_counts.unsqueeze(1)
+        is_knot_mask = batch.padded_places < batch.knot_counts.unsqueeze(1)
         knots = self.branch(tokens, is_knot_mask)
-        summary = self._summary(knots, batch.knot_counts)
+        summary = self._summary(knots, is_knot_mask)
         loc, raw_scale = self.head(summary).float().chunk(2, dim=-1)
         scale = nn.functional.softplus(raw_scale + _POSTERIOR_SCALE_BIAS) + 1e-3
         return Encoding(Normal(loc, scale, validate_args=False), knots, batch.knot_counts)
 
     def _summary(
-        self, knots: Float[Tensor, "series knot token"], counts: Int64[Tensor, " series"]
+        self,
+        knots: Float[Tensor, "series knot token"],
+        is_knot_mask: Bool[Tensor, "series knot"],
     ) -> Float[Tensor, "series summary"]:
         """Return the first knot and the mean over all knots; a filter knows the first alone."""
         first = knots[:, 0]
         if self.is_causal:
             return torch.cat([first, torch.zeros_like(first)], dim=-1)
-        places = torch.arange(knots.shape[1], device=knots.device)
-        weight = (places < counts.unsqueeze(1)).to(knots.dtype) / counts.unsqueeze(1)
+        weight = is_knot_mask.to(knots.dtype)
+        weight = weight / weight.sum(1, keepdim=True)
         return torch.cat([first, (weight.unsqueeze(-1) * knots).sum(1)], dim=-1)

@@ -46,7 +46,7 @@ class Tokens(nn.Module):
             + self.time(time_features(times))
             + self.statics(statics).index_select(0, batch.knot_series)
         )
-        num_series, longest = len(batch.knot_counts), int(batch.knot_counts.max())
+        num_series, longest = batch.knot_counts.shape[0], batch.padded_places.shape[0]
         padded = tokens.new_zeros(num_series * longest, tokens.shape[-1])
         place = batch.knot_series * longest + batch.knot_places
         return padded.index_copy(0, place, tokens).view(num_series, longest, -1)

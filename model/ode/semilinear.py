@@ -56,10 +56,10 @@ class SemilinearSolution:
 
         A time before zero is zero, one after the last knot is the last knot.
         """
-        if len(self.states) == 1:
+        if self.states.shape[0] == 1:
             return self.states[0][:, series]
         step = self.problem.step
-        left = torch.clamp((times / step).floor().long(), 0, len(self.states) - 2)
+        left = torch.clamp((times / step).floor().long(), 0, self.states.shape[0] - 2)
         since = torch.clamp(times - left.to(times.dtype) * step, 0.0, step)
         weights = _StepWeights.of(self.problem.rates, since.unsqueeze(-1), step)
         return (
@@ -71,33 +71,28 @@ class SemilinearSolution:
 
 def solve_semilinear(problem: SemilinearProblem, *, num_sweeps: int) -> SemilinearSolution:
     """Solve the problem at all knots; `num_sweeps` is the number of evaluations of f."""
-    num_knots = len(problem.forcing)
-    response = _response(problem.rates, problem.step, num_knots)
-    free = problem.y0 * torch.exp(-problem.rates * problem.step * _count(problem.rates, num_knots))
+    places = torch.arange(problem.forcing.shape[0], device=problem.forcing.device)
+    response = _response(problem.rates, problem.step, places)
+    times = places.to(problem.rates.dtype).view(-1, 1, 1, 1) * problem.step
+    free = problem.y0 * torch.exp(-problem.rates * times)
     forcing = problem.forcing.expand_as(free)
     drives = forcing
     states = free + _respond(response, drives)
     if problem.nonlinearity is not None:
-        times = _count(problem.rates, num_knots) * problem.step
         for _ in range(num_sweeps):
             drives = forcing + problem.nonlinearity(times, states)
             states = free + _respond(response, drives)
     return SemilinearSolution(problem, states, drives)
 
 
-def _count(like: Tensor, num_knots: int) -> Float[Tensor, "knot 1 1 1"]:
-    return torch.arange(num_knots, dtype=like.dtype, device=like.device).view(-1, 1, 1, 1)
-
-
 def _response(
-    rates: Float[Tensor, " state"], step: float, num_knots: int
+    rates: Float[Tensor, " state"], step: float, places: Int64[Tensor, " knot"]
 ) -> Float[Tensor, "state knot knot"]:
     """Return what the drive at a knot (last axis) adds to the state at another.
 
     The drive at knot j acts over the step that it begins, and over the step that it ends.
     """
     weights = _StepWeights.of(rates, rates.new_tensor([step]), step)
-    places = torch.arange(num_knots, device=rates.device)
     lag = places[:, None] - places
     decay = torch.exp(-(rates * step)[:, None, None] * lag.clamp(min=0))
     before = torch.exp(-(rates * step)[:, None, None] * (lag - 1).clamp(min=0))

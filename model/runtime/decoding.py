@@ -6,18 +6,14 @@ Training calibrates exactly the distribution that is served, so both come from h
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-from torch.distributions import kl_divergence
 
-from model.data.batch import Batch, Query, build_batch
+from model.data.batch import Query, build_batch
 from model.data.normalization import Normalization
-from model.data.rolling import RollingWindows, roll
+from model.data.rolling import roll
 from model.data.series import Cohort
-from model.decoder import DecodedQueries
-from model.latent_ode import LatentODE
 from model.runtime.mixture import LaplaceMixture
+from model.runtime.network import Network
 
 NUM_DRAWS = 8
 """Posterior draws of the summaries, in opposite pairs: the mean of the latent noise is zero."""
@@ -56,7 +52,7 @@ def summary_noise(
 
 
 def decode(
-    network: LatentODE,
+    network: Network,
     normalization: Normalization,
     context: Cohort,
     query: Query,
@@ -64,44 +60,27 @@ def decode(
 ) -> Decoded:
     """Answer every query for every draw, in pieces of bounded size; long series are rolled."""
     rolled = roll(context, query)
-    device = next(network.parameters()).device
-    latent_noise = torch.from_numpy(noise).float().to(device)
-    places, pieces = [], []
-    divergences = np.empty(len(rolled.context))
-    network.eval()
-    with torch.no_grad():
-        for windows in rolled.pieces(_MAX_QUERIES):
-            part = rolled.select(windows)
-            output = network(_tensors(part, network, normalization, device), latent_noise)
-            places.append(part.positions)
-            pieces.append(_to_numpy(_components(output.decoded)))
-            divergence = kl_divergence(output.posterior, output.prior).sum(-1)
-            divergences[windows] = _to_numpy(divergence)
-    order = np.argsort(np.concatenate(places))
-    weight, loc, scale = np.concatenate(pieces, axis=-1)[..., order]
-    return Decoded(loc, scale, weight, rolled.maximum(divergences))
-
-
-def _tensors(
-    part: RollingWindows, network: LatentODE, normalization: Normalization, device: torch.device
-) -> Batch[Tensor]:
     config = network.config
-    batch = build_batch(
-        part.context,
-        part.query,
-        normalization,
-        knot_hours=config.knot_hours,
-        is_causal=config.direction == "filter",
+    places, outputs = [], []
+    divergences = np.empty(len(rolled.context))
+    for windows in rolled.pieces(_MAX_QUERIES):
+        part = rolled.select(windows)
+        batch = build_batch(
+            part.context,
+            part.query,
+            normalization,
+            knot_hours=config.knot_hours,
+            is_causal=config.direction == "filter",
+        )
+        output = network.run(batch, noise)
+        places.append(part.positions)
+        outputs.append(output)
+        divergences[windows] = output.divergences
+    order = np.argsort(np.concatenate(places))
+    logits, loc, scale = (
+        np.concatenate(parts, axis=1)[:, order].transpose(0, 2, 1).astype(float)
+        for parts in zip(*((one.logits, one.loc, one.scale) for one in outputs), strict=True)
     )
-    return batch.map(lambda array: torch.from_numpy(array).to(device))
-
-
-def _components(decoded: DecodedQueries) -> Float[Tensor, "part draw component query"]:
-    """Return weight, location and scale of every component, stacked."""
-    weight = decoded.logits.double().softmax(-1)
-    parts = torch.stack([weight, decoded.loc.double(), decoded.scale.double()])
-    return parts.movedim(-1, 2)
-
-
-def _to_numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.double().cpu().numpy()
+    weight = np.exp(logits - logits.max(axis=1, keepdims=True))
+    weight /= weight.sum(axis=1, keepdims=True)
+    return Decoded(loc, scale, weight, rolled.maximum(divergences))

@@ -9,40 +9,32 @@ from model.artifact import load_artifact
 from model.data.batch import Query
 from model.data.series import Cohort, Series
 from model.errors import ArtifactError
+from model.runtime.backends import Backend, Device, load_predictor
 from model.runtime.predictor import Predictor, Request
-from service.settings import Device
 
 _logger = logging.getLogger("service.loading")
 
 
-def load_predictor(directory: Path, *, device: Device, num_threads: int) -> Predictor:
-    """Load the artifact and put its network on a device.
+def open_predictor(
+    directory: Path, *, backend: Backend, device: Device, num_threads: int
+) -> Predictor:
+    """Load the artifact and what computes its answers.
 
     Raises
     ------
     ArtifactError
-        If the directory is not a whole and unaltered artifact, or the device is not there.
+        If the directory is not a whole and unaltered artifact, or the backend or device is not there.
     """
     if not directory.is_dir():
         raise ArtifactError(f"{directory} is not a directory")
     artifact = load_artifact(directory)
-    # Imported here: torch takes seconds, and neither --help nor the OpenAPI document needs it.
-    import torch  # noqa: PLC0415
-
-    from model.runtime.torch_predictor import TorchPredictor  # noqa: PLC0415
-
-    has_gpu = torch.cuda.is_available()
-    if device == "cuda" and not has_gpu:
-        raise ArtifactError("no CUDA device was found; choose --device cpu or auto")
-    chosen = "cuda" if has_gpu and device != "cpu" else "cpu"
-    torch.set_num_threads(num_threads)
-    predictor = TorchPredictor(artifact, device=chosen)
+    predictor = load_predictor(artifact, backend=backend, device=device, num_threads=num_threads)
     _logger.info(
-        "loaded %s %s (sha256 %s) on %s",
+        "loaded %s %s (sha256 %s) for %s",
         artifact.manifest.name,
         artifact.manifest.version,
         artifact.sha256[:12],
-        chosen,
+        predictor.computed_by,
     )
     return predictor
 

@@ -13,8 +13,8 @@ from model.artifact import load_artifact
 from model.data.batch import Query
 from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort, offsets_from_counts
+from model.runtime.backends import load_predictor
 from model.runtime.predictor import Request
-from model.runtime.torch_predictor import TorchPredictor
 from tests.series import random_cohort
 
 NUM_SERIES = 64
@@ -41,7 +41,7 @@ def _request(cohort: Cohort) -> Request:
 def test_series_per_second_together_and_one_by_one(
     tiny_artifact: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    predictor = TorchPredictor(load_artifact(tiny_artifact))
+    predictor = load_predictor(load_artifact(tiny_artifact), backend="torch", device="cpu")
     cohort = random_cohort(NUM_SERIES, np.random.default_rng(0), mean_observations=400)
     together = [_request(cohort)]
     apart = [_request(cohort.select([index])) for index in range(len(cohort))]

@@ -203,7 +203,11 @@ def _trajectory(network: LatentODE, cohort: Cohort, z0: Tensor) -> Tensor:
 
 def test_without_the_residual_the_decoder_knows_the_latent_state_alone() -> None:
     batch = build_batch(COHORT, _query(), NORMALIZATION).map(torch.from_numpy)
-    blinded = replace(batch, points=batch.points.map(torch.zeros_like))
+    blinded = replace(
+        batch,
+        points=batch.points.map(torch.zeros_like),
+        records=batch.records.map(torch.zeros_like),
+    )
     shape = (1, len(batch.point_times), CONFIG.latent_dim)
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(3))
     for use_residual in (False, True):

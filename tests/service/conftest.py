@@ -10,14 +10,14 @@ import pytest
 
 from model.runtime.predictor import Predictor
 from service.app import create_app
-from service.inference.loading import load_predictor
+from service.inference.loading import open_predictor
 from service.server import BackgroundServer
 from service.settings import Settings
 
 
 @pytest.fixture(scope="session")
 def predictor(tiny_artifact: Path) -> Predictor:
-    return load_predictor(tiny_artifact, device="cpu", num_threads=1)
+    return open_predictor(tiny_artifact, backend="auto", device="cpu", num_threads=1)
 
 
 @contextmanager

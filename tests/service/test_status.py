@@ -12,7 +12,7 @@ import pytest
 from model.artifact import load_artifact
 from model.calibration import MIN_SUBJECTS, Calibration
 from model.data.catalogue import CATALOGUE
-from model.runtime.torch_predictor import TorchPredictor
+from model.runtime.backends import load_predictor
 from service.demo import find_faults
 from tests.service.conftest import serving
 from tests.service.requests import body, series
@@ -25,7 +25,9 @@ def calibrated(
 ) -> Iterator[httpx.Client]:
     """Serve the artifact with a changed calibration."""
     loaded = load_artifact(artifact)
-    predictor = TorchPredictor(replace(loaded, calibration=change(loaded.calibration)))
+    predictor = load_predictor(
+        replace(loaded, calibration=change(loaded.calibration)), backend="torch", device="cpu"
+    )
     with serving(predictor) as client:
         yield client
 

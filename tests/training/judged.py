@@ -8,7 +8,8 @@ import numpy as np
 from model.artifact import load_artifact
 from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort
-from model.runtime.torch_predictor import TorchPredictor
+from model.runtime.backends import load_predictor
+from model.runtime.mixture_predictor import MixturePredictor
 from tests.artifacts import write_tiny_artifact
 from tests.series import random_cohort
 from training.baselines import LeastSquares
@@ -23,14 +24,14 @@ class Judged:
 
     evaluation: Evaluation
     answers: Answers
-    predictor: TorchPredictor
+    predictor: MixturePredictor
     provenance: Provenance
 
 
 def judge(folder: Path, task: Task, cohort: Cohort | None = None) -> Judged:
     """Write the tiny artifact into `folder` and evaluate it."""
     write_tiny_artifact(folder / "artifact")
-    predictor = TorchPredictor(load_artifact(folder / "artifact"))
+    predictor = load_predictor(load_artifact(folder / "artifact"), backend="torch", device="cpu")
     judged = random_cohort(10, np.random.default_rng(1), mean_observations=250)
     training = random_cohort(40, np.random.default_rng(2), mean_observations=200)
     window = make_window(judged if cohort is None else cohort, CATALOGUE, task, seed=0)

@@ -12,8 +12,8 @@ from model.calibration import MIN_SUBJECTS, Calibration
 from model.data.batch import Query
 from model.data.catalogue import CATALOGUE
 from model.latent_ode import LatentODE
+from model.runtime.backends import load_predictor
 from model.runtime.predictor import Request
-from model.runtime.torch_predictor import TorchPredictor
 from tests.series import random_cohort
 from training.calibrate import calibrate
 from training.validation import Validation
@@ -43,7 +43,7 @@ def calibration(artifact: Artifact) -> Calibration:
 
 def _shares_below(artifact: Artifact, seed: int) -> np.ndarray:
     """Return which share of targets without a step lies below each quantile."""
-    predictor = TorchPredictor(artifact)
+    predictor = load_predictor(artifact, backend="torch", device="cpu")
     below = []
     for window in validation(artifact, seed).windows:
         query = Query.at(window.target)

@@ -10,7 +10,7 @@ import pytest
 from model.artifact import load_artifact
 from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort
-from model.runtime.torch_predictor import TorchPredictor
+from model.runtime.backends import load_predictor
 from training.datasets.meds import read_cohort
 from training.datasets.simulated_dataset import write_simulated
 from training.evaluate import evaluate
@@ -48,7 +48,7 @@ def noise_deviations(truth: Cohort) -> np.ndarray:
 @pytest.fixture(scope="module")
 def answers(simulated: Simulated, tiny_artifact: Path) -> TruthAnswers:
     """Those of a model whose error is half the noise, and who knows both."""
-    predictor = TorchPredictor(load_artifact(tiny_artifact))
+    predictor = load_predictor(load_artifact(tiny_artifact), backend="torch", device="cpu")
     found = answer_truth(
         predictor, simulated.cohort, simulated.truth, seed=0, on_progress=lambda *_: None
     )

@@ -12,8 +12,8 @@ from model.calibration import KNOTS, Calibration, LevelMaps
 from model.data.batch import Query
 from model.data.catalogue import CATALOGUE
 from model.data.series import offsets_from_counts
+from model.runtime.backends import load_predictor
 from model.runtime.predictor import Prediction, Request
-from model.runtime.torch_predictor import TorchPredictor
 from tests.series import random_cohort
 
 COHORT = random_cohort(3, np.random.default_rng(0))
@@ -36,7 +36,9 @@ def artifact(tiny_artifact: Path) -> Artifact:
 def predict(artifact: Artifact, *, num_samples: int = 0, **tables: object) -> Prediction:
     """Answer after some tables of the calibration were replaced."""
     calibration: Calibration = replace(artifact.calibration, **tables)  # type: ignore[arg-type]
-    predictor = TorchPredictor(replace(artifact, calibration=calibration))
+    predictor = load_predictor(
+        replace(artifact, calibration=calibration), backend="torch", device="cpu"
+    )
     return predictor.predict(Request(COHORT, QUERY, LEVELS, num_samples))
 
 

@@ -1,39 +1,39 @@
-"""The predictor that runs the network in PyTorch, on a CPU or a CUDA device."""
+"""The predictor: a network's mixtures, calibrated, in canonical units. Numpy only."""
 
 from typing import final
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from model.artifact import Artifact
 from model.calibration import Surroundings
 from model.data.batch import Query
 from model.data.series import Cohort
-from model.latent_ode import LatentODE
 from model.runtime.courses import normal_courses
 from model.runtime.decoding import NUM_DRAWS, Decoded, decode, summary_noise
 from model.runtime.mixture import LaplaceMixture
+from model.runtime.network import Network
 from model.runtime.predictor import Prediction, Request
 from model.runtime.samples import Draws, joint_samples
 
 
 @final
-class TorchPredictor:
-    """Loads the weights of an artifact and answers with them."""
+class MixturePredictor:
+    """Answers with the calibration of an artifact and its network, whatever computes that."""
 
-    def __init__(self, artifact: Artifact, *, device: str = "cpu") -> None:
+    def __init__(self, artifact: Artifact, network: Network) -> None:
         self._artifact = artifact
-        self._network = LatentODE(artifact.config)
-        self._network.load_state_dict(
-            {name: torch.from_numpy(np.array(value)) for name, value in artifact.weights.items()}
-        )
-        self._network.to(torch.device(device)).eval().requires_grad_(False)
+        self._network = network
 
     @property
     def artifact(self) -> Artifact:
         """The artifact that answers."""
         return self._artifact
+
+    @property
+    def computed_by(self) -> str:
+        """Library and device that run the network, for people."""
+        return self._network.computed_by
 
     def predict(self, request: Request) -> Prediction:
         """Answer every query of the request; see `Predictor`."""
