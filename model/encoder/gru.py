@@ -48,4 +48,4 @@ def _reversed(is_knot_mask: Bool[Tensor, "series knot"]) -> Int64[Tensor, "serie
 def _reorder(
     tokens: Float[Tensor, "series knot token"], order: Int64[Tensor, "series knot"]
 ) -> Float[Tensor, "series knot token"]:
-    return tokens.gather(1, order.unsqueeze(-1).expand_as(tokens))
+    return tokens.gather(1, order.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
