@@ -76,7 +76,7 @@ fix: install  ## let the tools repair format and lint
 
 wheels: $(DEMO_STAMP)  ## fill docker/wheels, so that the image can be built without a network
 	$(PYTHON) -m pip download --quiet --disable-pip-version-check --dest docker/wheels \
-		--constraint requirements.lock '.[torch]' hatchling
+		--constraint requirements.lock . hatchling
 
 # Resolved without the old lock, in an environment of its own. A local suffix (torch's "+cpu") is
 # cut off, so that the same line fits every machine.

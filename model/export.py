@@ -159,6 +159,15 @@ class Parity:
         """Whether no answer is off by more than `LARGEST_ERROR`."""
         return max(self.largest_mean_error, self.largest_quantile_error) <= LARGEST_ERROR
 
+    @property
+    def text(self) -> str:
+        """One sentence for people."""
+        largest = max(self.largest_mean_error, self.largest_quantile_error)
+        return (
+            f"on {self.num_queries:,} queries of {self.num_series:,} series the graph's mean and "
+            f"quantiles are within {largest:.1g} standard deviations of the network's"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {**asdict(self), "holds": self.holds, "unit": "predictive standard deviations"}

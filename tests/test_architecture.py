@@ -73,6 +73,15 @@ def test_contract_fails_on_an_indirect_import(copied_packages: Path) -> None:
     assert "model.data is numpy only BROKEN" in linted.stdout
 
 
+def test_contract_fails_when_the_onnx_path_finds_a_way_to_torch(copied_packages: Path) -> None:
+    with (copied_packages / "model/runtime/network.py").open("a", encoding="utf-8") as file:
+        file.write("\nimport torch\n")
+    linted = lint_imports(copied_packages)
+    assert linted.returncode == 1, linted.stdout + linted.stderr
+    assert "the ONNX path never imports torch BROKEN" in linted.stdout
+    assert "model.runtime.onnx_network -> model.runtime.network" in linted.stdout
+
+
 def test_model_data_loads_numpy_only() -> None:
     # The contracts read import statements; this also sees what the packages above model.data load.
     script = """

@@ -138,14 +138,14 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (folder / unwanted).parent.mkdir(parents=True, exist_ok=True)
         (folder / unwanted).write_text("unwanted", encoding="utf-8")
     yield folder
-    shutil.rmtree(folder / "docker" / "wheels")  # 300 MB that pytest would keep
+    shutil.rmtree(folder / "docker" / "wheels")  # 100 MB that pytest would keep
 
 
 @pytest.fixture(scope="module")
 def image(buildah: Buildah, base_image: str, context: Path) -> str:
     collect = ["download", "--quiet", "--disable-pip-version-check", "--dest", "docker/wheels"]
     subprocess.run(
-        [sys.executable, "-m", "pip", *collect, "-c", "requirements.lock", ".[torch]", "hatchling"],
+        [sys.executable, "-m", "pip", *collect, "-c", "requirements.lock", ".", "hatchling"],
         cwd=context,
         check=True,
     )
@@ -239,10 +239,10 @@ def beside(pid: int, command: list[str]) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.container
 def test_server_in_the_image_gets_ready_and_reports_its_health(
-    buildah: Buildah, container: str, tiny_artifact: Path, tmp_path: Path
+    buildah: Buildah, container: str, tiny_onnx_artifact: Path, tmp_path: Path
 ) -> None:
     artifact = tmp_path / "artifact"
-    shutil.copytree(tiny_artifact, artifact)
+    shutil.copytree(tiny_onnx_artifact, artifact)
     for path in (artifact, *artifact.rglob("*")):  # pytest's folders are closed to other users
         path.chmod(0o755 if path.is_dir() else 0o644)
     log = tmp_path / "server.log"

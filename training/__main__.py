@@ -80,6 +80,10 @@ def fit(
     version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    export: Annotated[
+        bool,
+        typer.Option(help="Write the network as an ONNX graph too, for a service without torch."),
+    ] = True,
     seed: Seed = 0,
 ) -> None:
     """Train a model and write its artifact."""
@@ -99,6 +103,7 @@ def fit(
             device=choose_device(device.value),
             resume=resume,
             progress=progress,
+            exports=export,
         )
     if fitted is None:  # not the first of several processes
         return
@@ -111,6 +116,8 @@ def fit(
     print(
         f"{'solver' if certificate.holds else 'warning: solver not certified'}: {certificate.text}"
     )
+    if (parity := fitted.parity) is not None:
+        print(f"{'graph' if parity.holds else 'warning: graph not certified'}: {parity.text}")
 
 
 class Part(StrEnum):

@@ -27,6 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit = ("training", "fit", "cohort", "--out", "icu", "--preset", "quick", "--set", "epochs=3")
     printed = succeed(*fit, cwd=root)
     assert "epoch   3/3" in printed
+    assert "graph: on " in printed
+    assert (root / "icu" / "model.onnx").is_file()
     return root
 
 
@@ -89,7 +91,8 @@ def test_evaluate_writes_figures_and_a_report(folder: Path, task: str) -> None:
 
 
 def test_a_killed_fit_resumes_to_the_same_artifact(folder: Path) -> None:
-    fit = ("training", "fit", "cohort", "--out", "killed", "--preset", "quick", "--set", "epochs=3")
+    quick = ("--preset", "quick", "--set", "epochs=3", "--no-export")
+    fit = ("training", "fit", "cohort", "--out", "killed", *quick)
     with subprocess.Popen(
         [sys.executable, "-u", "-m", *fit], cwd=folder, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -104,6 +107,7 @@ def test_a_killed_fit_resumes_to_the_same_artifact(folder: Path) -> None:
     assert "epoch   1/3" not in printed
     whole, resumed = (folder / name / "weights.safetensors" for name in ("icu", "killed"))
     assert whole.read_bytes() == resumed.read_bytes()
+    assert not (folder / "killed" / "model.onnx").exists()
 
 
 def test_truth_is_kept_beside_the_simulated_cohort(folder: Path) -> None:
