@@ -27,6 +27,14 @@ class DeviceName(StrEnum):
     CUDA = "cuda"
 
 
+class BackendName(StrEnum):
+    """What computes the answers."""
+
+    AUTO = "auto"
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
 Artifact = Annotated[
     Path | None,
     typer.Option(
@@ -44,6 +52,10 @@ Port = Annotated[
 DeviceOption = Annotated[
     DeviceName | None, typer.Option(help="Where to run [env: LACUNA_DEVICE; default: auto].")
 ]
+BackendOption = Annotated[
+    BackendName | None,
+    typer.Option(help="What computes [env: LACUNA_BACKEND; default: auto]."),
+]
 
 
 @app.command()
@@ -53,6 +65,7 @@ def serve(
         str | None, typer.Option(help="Address [env: LACUNA_HOST; default: 127.0.0.1].")
     ] = None,
     port: Port = None,
+    backend: BackendOption = None,
     device: DeviceOption = None,
 ) -> None:
     """Serve until stopped. `python -m service settings` lists the limits and their variables."""
@@ -60,7 +73,7 @@ def serve(
     from service.app import create_app
     from service.server import bind, log_to_stderr, make_server, run_until_stopped
 
-    settings = _settings(artifact=artifact, host=host, port=port, device=device)
+    settings = _settings(artifact=artifact, host=host, port=port, backend=backend, device=device)
     log_to_stderr()
     try:
         predictor = _predictor(settings)
@@ -83,6 +96,7 @@ def demo(
     ],
     artifact: Artifact = None,
     port: Port = None,
+    backend: BackendOption = None,
     device: DeviceOption = None,
     stop: Annotated[bool, typer.Option("--exit", help="Stop after the answer.")] = False,
 ) -> None:
@@ -94,7 +108,9 @@ def demo(
     from service.demo import DemoError, read_demo_request, run_demo
     from service.server import BackgroundServer
 
-    settings = _settings(artifact=artifact, host="127.0.0.1", port=port, device=device)
+    settings = _settings(
+        artifact=artifact, host="127.0.0.1", port=port, backend=backend, device=device
+    )
     try:
         question = read_demo_request(request)
         predictor = _predictor(settings)
