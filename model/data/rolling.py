@@ -59,6 +59,9 @@ class RollingWindows:
 
 def roll(context: Cohort, query: Query) -> RollingWindows:
     """Split the series that are longer than a window. Short ones pass through as they are."""
+    if not np.any(_spans(context) > WINDOW_HOURS):
+        everything = np.arange(len(query.times_hours))
+        return RollingWindows(context, query, everything, np.arange(len(context)))
     contexts: list[Series] = []
     positions: list[np.ndarray] = []
     owners: list[int] = []
@@ -76,6 +79,11 @@ def roll(context: Cohort, query: Query) -> RollingWindows:
         order,
         np.array(owners),
     )
+
+
+def _spans(context: Cohort) -> Float[np.ndarray, " series"]:
+    first, last = context.offsets[:-1], context.offsets[1:] - 1
+    return hours_since(context.times_hours[last], context.times_hours[first])
 
 
 def _windows(

@@ -93,12 +93,14 @@ def _response(
     The drive at knot j acts over the step that it begins, and over the step that it ends.
     """
     weights = _StepWeights.of(rates, rates.new_tensor([step]), step)
-    lag = places[:, None] - places
-    decay = torch.exp(-(rates * step)[:, None, None] * lag.clamp(min=0))
-    before = torch.exp(-(rates * step)[:, None, None] * (lag - 1).clamp(min=0))
-    begins = (lag > 0) * before * weights.left[:, None, None]
-    ends = ((lag >= 0) & (places > 0)) * decay * weights.right[:, None, None]
-    return begins + ends
+    left, right = weights.left.unsqueeze(1), weights.right.unsqueeze(1)
+    # It depends on the lag alone (but for the first knot, which ends no step): few exponentials.
+    ends = right * torch.exp(-(rates * step).unsqueeze(1) * places)
+    since = (places - 1).clamp(min=0)
+    begins = left * torch.exp(-(rates * step).unsqueeze(1) * since) * (places > 0)
+    lag = places.unsqueeze(1) - places
+    response = (begins + ends)[:, lag.clamp(min=0)] * (lag >= 0)
+    return torch.where(places == 0, begins.unsqueeze(2), response)
 
 
 def _respond(

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from model.data.normalization import Normalization
 from model.runtime.inversion import invert_mixture, reduce_components
 
 # Of either half: exact for polynomials, 0.01 scales off where a bound cuts a component.
 _NUM_NODES = 8
+# A Laplace distribution has 4e-18 of itself beyond so many scales.
+_NEGLIGIBLE_SCALES = 40.0
 # Numbers in one array of the quadrature: 8 MB.
 _MAX_NUMBERS = 2**20
 
@@ -161,6 +163,41 @@ def _laplace_moments(
     normalization: Normalization,
 ) -> tuple[Float[np.ndarray, "component query"], Float[np.ndarray, "component query"]]:
     """Return mean and variance of every component in canonical units."""
+    straight = _is_straight(loc, scale, channels, normalization)
+    unit = normalization.scale[channels]
+    means = loc * unit + normalization.loc[channels]
+    variances = 2 * (scale * unit) ** 2
+    if not straight.all():
+        bent = np.flatnonzero(~straight)
+        means[:, bent], variances[:, bent] = _integrated_moments(
+            loc[:, bent], scale[:, bent], channels[bent], normalization
+        )
+    return means, variances
+
+
+def _is_straight(
+    loc: Float[np.ndarray, "component query"],
+    scale: Float[np.ndarray, "component query"],
+    channels: Int[np.ndarray, " query"],
+    normalization: Normalization,
+) -> Bool[np.ndarray, " query"]:
+    """Return where canonical units are a straight line wherever there is probability."""
+    low, high = (
+        (bound[channels] - normalization.loc[channels]) / normalization.scale[channels]
+        for bound in (normalization.low, normalization.high)
+    )
+    far = _NEGLIGIBLE_SCALES * scale
+    is_inside = (loc - far > low).all(axis=0) & (loc + far < high).all(axis=0)
+    straight: Bool[np.ndarray, " query"] = is_inside & np.isnan(normalization.log_offset[channels])
+    return straight
+
+
+def _integrated_moments(
+    loc: Float[np.ndarray, "component query"],
+    scale: Float[np.ndarray, "component query"],
+    channels: Int[np.ndarray, " query"],
+    normalization: Normalization,
+) -> tuple[Float[np.ndarray, "component query"], Float[np.ndarray, "component query"]]:
     # Either half of a Laplace distribution is exponential: Gauss-Laguerre knows its moments exactly.
     nodes, weights = _laguerre_rule(_NUM_NODES)
     at = np.concatenate([-nodes, nodes])[:, None, None]
