@@ -8,6 +8,7 @@ ServiceError                 status   code
 ├── MediaTypeError           415      unsupported_media_type
 ├── NotFoundError            404      not_found
 ├── NoCapacityError          429      no_capacity
+├── ClientGoneError          499      client_gone; nobody reads it, the log line does
 ├── TimedOutError            503      timed_out
 └── NotReadyError            503      not_ready, load_failed
 
@@ -155,6 +156,12 @@ class NoCapacityError(ServiceError):
     """Raised when as many requests wait as the settings allow."""
 
     status, title, code = 429, "No capacity", "no_capacity"
+
+
+class ClientGoneError(ServiceError):
+    """Raised where the client has closed its connection; its place goes to another."""
+
+    status, title, code = 499, "The client is gone", "client_gone"
 
 
 class TimedOutError(ServiceError):

@@ -88,6 +88,13 @@ class Settings(BaseSettings):
         description="Requests that may wait or run at one time. A low limit refuses clients (429) "
         "instead of having them wait.",
     )
+    max_batch_size: int = Field(
+        default=20_000,
+        ge=1,
+        description="Work that is gathered into one run of the model while another runs: observations "
+        "+ answers x (1 + num_samples). More uses the processor better and makes the first in a "
+        "batch wait for the last.",
+    )
     request_timeout_seconds: float = Field(
         default=30.0,
         gt=0,

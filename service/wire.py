@@ -5,8 +5,9 @@ and an object that has a key twice. What the schema refuses is reported by path 
 alone.
 """
 
+import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from service.errors import (
+    ClientGoneError,
     InvalidRequestError,
     MalformedBodyError,
     MediaTypeError,
@@ -26,6 +28,7 @@ from service.serialization import to_bytes
 _MAX_FAULTS = 20
 
 Body = TypeVar("Body", bound=BaseModel)
+Result = TypeVar("Result")
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
@@ -53,6 +56,27 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
             raise refusal
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def until_gone(request: Request, answer: Coroutine[None, None, Result]) -> Result:
+    """Wait for an answer as long as the client does. The body must have been read.
+
+    Raises
+    ------
+    ClientGoneError
+        If the client closes its connection first; the answer is cancelled.
+    """
+    answering = asyncio.ensure_future(answer)
+    # After the body the only message left is that the connection is closed.
+    leaving = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientGoneError("the connection was closed before the answer")
+        return answering.result()
+    finally:
+        leaving.cancel()
+        answering.cancel()
 
 
 def parse_body(raw: bytes, schema: type[Body], *, field_names: frozenset[str]) -> Body:

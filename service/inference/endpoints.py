@@ -12,7 +12,7 @@ from typing import TypeVar
 from fastapi import APIRouter, Request, Response
 
 from model.runtime.predictor import Predictor
-from service.inference.answering import FORECAST, IMPUTED, Detail, answer_all
+from service.inference.answering import FORECAST, IMPUTED, Detail
 from service.inference.answers import (
     Answer,
     AnsweredSeries,
@@ -23,6 +23,7 @@ from service.inference.answers import (
     ValidSeries,
 )
 from service.inference.asking import Options
+from service.inference.batching import Asked
 from service.inference.query import Reach
 from service.inference.reading import ReadSeries
 from service.inference.requests import (
@@ -41,7 +42,7 @@ from service.inference.schemas import (
 )
 from service.openapi import PROBLEM_RESPONSES, request_body
 from service.state import state_of
-from service.wire import json_response, parse_body, read_body
+from service.wire import json_response, parse_body, read_body, until_gone
 
 # Below this, reading a body takes about as long as handing it to another thread and back.
 _INLINE_BYTES = 32 * 1024
@@ -114,13 +115,11 @@ async def _answer(
         require_any(posted.read)
         body = posted.body
         options = Options(tuple(body.quantile_levels), body.num_samples, body.seed)
-        timed = await queue.run(
-            lambda predictor: answer_all(predictor, posted.read.good, options, detail)
-        )
+        timed = await until_gone(request, queue.answer(Asked(posted.read.good, options, detail)))
     answer = Answer(
         _identity(queue.predictor),
         body.seed,
-        _in_order(posted.read, timed.result),
+        _in_order(posted.read, timed.series),
         Timings(round(timed.queue_ms, 3), round(timed.predict_ms, 3)),
     )
     num_numbers = posted.read.num_points * (1 + body.num_samples)

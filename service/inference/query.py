@@ -50,6 +50,11 @@ class AskedQuery:
     times_hours: Float[np.ndarray, " time"]
     channels: tuple[int, ...]
 
+    @property
+    def num_points(self) -> int:
+        """Number of answers."""
+        return len(self.times_hours) * len(self.channels)
+
 
 @dataclass(frozen=True)
 class AskedEvent:

@@ -1,31 +1,41 @@
 """The one place where the model runs: a thread of its own, behind a bounded number of permits.
 
 A request without a permit is refused at once instead of waiting in a queue that only grows. A
-request that is given up before its turn never reaches the model.
+request finds the model idle and is answered at once, or waits while it runs and is then answered
+together with those that wait too: nobody is held back for company. A request that is given up
+before its turn never reaches the model.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Generic, TypeVar, final
+from dataclasses import dataclass, field
+from typing import final
 
 from model.runtime.predictor import Predictor
 from service.errors import NoCapacityError, NotReadyError, TimedOutError
+from service.inference.answers import AnsweredSeries
+from service.inference.batching import Asked, answer_batch
 from service.settings import Settings
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Timed(Generic[Result]):
-    """A result, and the milliseconds that it waited and ran."""
+class Timed:
+    """The answers of a request, and the milliseconds that it waited and ran."""
 
-    result: Result
+    series: list[AnsweredSeries]
     queue_ms: float
     predict_ms: float
+
+
+@dataclass(frozen=True)
+class _Entry:
+    asked: Asked
+    answer: asyncio.Future[Timed]
+    submitted: float = field(default_factory=time.perf_counter)
 
 
 @final
@@ -36,6 +46,8 @@ class PredictionQueue:
         self._settings = settings
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="predict")
         self._in_use = 0
+        self._waiting: deque[_Entry] = deque()
+        self._running: asyncio.Task[None] | None = None
         self._predictor: Predictor | None = None
         self.load_error: str | None = None
 
@@ -82,26 +94,21 @@ class PredictionQueue:
         finally:
             self._in_use -= 1
 
-    async def run(self, work: Callable[[Predictor], Result]) -> Timed[Result]:
-        """Run `work` in the model's thread, after those that came before.
+    async def answer(self, asked: Asked) -> Timed:
+        """Answer in the model's thread, after those that came before or together with them.
 
         Raises
         ------
         TimedOutError
             If it did not end in time. Work that has not begun by then never begins.
         """
-        predictor = self.predictor
-        submitted = time.perf_counter()
-
-        def timed() -> Timed[Result]:
-            started = time.perf_counter()
-            result = work(predictor)
-            ended = time.perf_counter()
-            return Timed(result, 1e3 * (started - submitted), 1e3 * (ended - started))
-
-        waiting = asyncio.get_running_loop().run_in_executor(self._executor, timed)
+        loop = asyncio.get_running_loop()
+        entry = _Entry(asked, loop.create_future())
+        self._waiting.append(entry)
+        if self._running is None:
+            self._running = loop.create_task(self._run(self.predictor))
         try:
-            return await asyncio.wait_for(waiting, self._settings.request_timeout_seconds)
+            return await asyncio.wait_for(entry.answer, self._settings.request_timeout_seconds)
         except TimeoutError:
             raise TimedOutError(
                 f"no answer within {self._settings.request_timeout_seconds:g} seconds; "
@@ -109,6 +116,48 @@ class PredictionQueue:
                 retry_after_seconds=self._settings.retry_after_seconds,
             ) from None
 
+    async def _run(self, predictor: Predictor) -> None:
+        """Answer batch after batch until nobody waits."""
+        loop = asyncio.get_running_loop()
+        try:
+            while batch := self._take():
+                started = time.perf_counter()
+                answers = await loop.run_in_executor(
+                    self._executor, answer_batch, predictor, [entry.asked for entry in batch]
+                )
+                ended = time.perf_counter()
+                for entry, answer in zip(batch, answers, strict=True):
+                    if entry.answer.done():  # given up meanwhile
+                        continue
+                    if isinstance(answer, Exception):
+                        entry.answer.set_exception(answer)
+                    else:
+                        waited, took = started - entry.submitted, ended - started
+                        entry.answer.set_result(Timed(answer, 1e3 * waited, 1e3 * took))
+        finally:
+            self._running = None
+
+    def _take(self) -> list[_Entry]:
+        """Take the first who waits, and those behind that join it, up to the limit of work."""
+        batch: list[_Entry] = []
+        others: deque[_Entry] = deque()
+        size = 0
+        while self._waiting:
+            entry = self._waiting.popleft()
+            if entry.answer.done():
+                continue
+            fits = size + entry.asked.size <= self._settings.max_batch_size
+            if not batch or (fits and batch[0].asked.joins(entry.asked)):
+                batch.append(entry)
+                size += entry.asked.size
+            else:
+                others.append(entry)
+        self._waiting = others
+        return batch
+
     def close(self) -> None:
         """Let the running work end, and drop what has not begun."""
+        for entry in self._waiting:
+            entry.answer.cancel()
+        self._waiting.clear()
         self._executor.shutdown(wait=True, cancel_futures=True)

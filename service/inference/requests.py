@@ -42,8 +42,7 @@ class ReadRequest:
     @property
     def num_points(self) -> int:
         """Number of answers: query times x variables, over all series."""
-        queries = [one.query for one in self.good if one.query is not None]
-        return sum(len(query.times_hours) * len(query.channels) for query in queries)
+        return sum(one.query.num_points for one in self.good if one.query is not None)
 
     @property
     def num_event_points(self) -> int:
