@@ -21,7 +21,7 @@ BENCH_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-demo demo test check bench bench-ode container fix wheels lock clean
+.PHONY: help install install-demo demo test check bench bench-ode bench-serve container fix wheels lock clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -66,6 +66,9 @@ bench: install  ## the benchmarks, beside their peers
 bench-ode: install  ## the solver beside torchdiffeq, torchode, diffrax and scipy (BENCH_ARGS=--quick)
 	$(PYTHON) -m model.ode.kernel || true
 	$(PYTHON) -m tests.benchmarks.ode $(BENCH_ARGS)
+
+bench-serve: install  ## the server under load beside a naive one (ARTIFACT=dir DATA=meds)
+	$(PYTHON) -m tests.benchmarks.serve --artifact $(ARTIFACT) --data $(DATA) $(BENCH_ARGS)
 
 container: install  ## build the image and ask a server in it (needs root, buildah, mmdebstrap)
 	$(PYTHON) -m pytest -m container tests/test_container.py $(PYTEST_ARGS)

@@ -1,0 +1,1 @@
+"""The server under a bounded load on loopback, beside the same model in a naive server."""
