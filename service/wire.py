@@ -64,7 +64,7 @@ async def until_gone(request: Request, answer: Coroutine[None, None, Result]) ->
     Raises
     ------
     ClientGoneError
-        If the client closes its connection first; the answer is cancelled.
+        If the client closes its connection first; the answer is given up.
     """
     answering = asyncio.ensure_future(answer)
     # After the body the only message left is that the connection is closed.
