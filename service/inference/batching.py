@@ -17,8 +17,12 @@ from service.inference.reading import ReadSeries
 
 @dataclass(frozen=True)
 class Asked:
-    """The usable series of one request, and how they are to be answered."""
+    """The usable series of one request, by which model and how they are to be answered.
 
+    The model is the one that read the request, also if another takes over while it waits.
+    """
+
+    predictor: Predictor
     series: Sequence[ReadSeries]
     options: Options
     detail: Detail
@@ -33,25 +37,26 @@ class Asked:
     def joins(self, other: "Asked") -> bool:
         """Return whether one run can answer both: events are sampled request by request."""
         has_events = any(one.events for asked in (self, other) for one in asked.series)
-        return self.options == other.options and self.detail == other.detail and not has_events
+        same_model = self.predictor is other.predictor
+        same_answer = self.options == other.options and self.detail == other.detail
+        return same_model and same_answer and not has_events
 
 
-def answer_batch(
-    predictor: Predictor, batch: Sequence[Asked]
-) -> list[list[AnsweredSeries] | Exception]:
+def answer_batch(batch: Sequence[Asked]) -> list[list[AnsweredSeries] | Exception]:
     """Answer requests that join, in order; in place of a request's answer stands what it raised."""
     if len(batch) == 1:
-        return [_alone(predictor, batch[0])]
+        return [_alone(batch[0])]
     joined = [one for asked in batch for one in asked.series]
+    first = batch[0]
     try:
-        answered = iter(answer_all(predictor, joined, batch[0].options, batch[0].detail))
+        answered = iter(answer_all(first.predictor, joined, first.options, first.detail))
     except Exception:  # noqa: BLE001  whoever is at fault: the others must not suffer for it
-        return [_alone(predictor, asked) for asked in batch]
+        return [_alone(asked) for asked in batch]
     return [[next(answered) for _ in asked.series] for asked in batch]
 
 
-def _alone(predictor: Predictor, asked: Asked) -> list[AnsweredSeries] | Exception:
+def _alone(asked: Asked) -> list[AnsweredSeries] | Exception:
     try:
-        return answer_all(predictor, asked.series, asked.options, asked.detail)
+        return answer_all(asked.predictor, asked.series, asked.options, asked.detail)
     except Exception as error:  # noqa: BLE001  handed to the request that it belongs to
         return error

@@ -93,8 +93,9 @@ async def validate(request: Request) -> Response:
     The answer is 200 even where every series would be refused: the faults are what was asked for.
     """
     raw = await read_body(request, max_bytes=state_of(request)["settings"].max_body_bytes)
-    with state_of(request)["queue"].permit():
-        posted = await _read(request, raw, ValidateRequest, Reach.ANYWHERE)
+    queue = state_of(request)["queue"]
+    with queue.permit():
+        posted = await _read(request, raw, ValidateRequest, Reach.ANYWHERE, queue.predictor)
     return json_response(ValidationReport([_report(one) for one in posted.read.series]))
 
 
@@ -111,13 +112,15 @@ async def _answer(
     # The permit comes after the body: a slow client holds its own connection, and nobody's place.
     raw = await read_body(request, max_bytes=state_of(request)["settings"].max_body_bytes)
     with queue.permit():
-        posted = await _read(request, raw, schema, reach)
+        predictor = queue.predictor
+        posted = await _read(request, raw, schema, reach, predictor)
         require_any(posted.read)
         body = posted.body
         options = Options(tuple(body.quantile_levels), body.num_samples, body.seed)
-        timed = await until_gone(request, queue.answer(Asked(posted.read.good, options, detail)))
+        asked = Asked(predictor, posted.read.good, options, detail)
+        timed = await until_gone(request, queue.answer(asked))
     answer = Answer(
-        _identity(queue.predictor),
+        _identity(predictor),
         body.seed,
         _in_order(posted.read, timed.series),
         Timings(round(timed.queue_ms, 3), round(timed.predict_ms, 3)),
@@ -126,9 +129,11 @@ async def _answer(
     return await _off_loop(lambda: json_response(answer), is_big=num_numbers > _INLINE_NUMBERS)
 
 
-async def _read(request: Request, raw: bytes, schema: type[AnyRequest], reach: Reach) -> _Posted:
+async def _read(
+    request: Request, raw: bytes, schema: type[AnyRequest], reach: Reach, predictor: Predictor
+) -> _Posted:
     settings = state_of(request)["settings"]
-    catalogue = state_of(request)["queue"].predictor.artifact.catalogue
+    catalogue = predictor.artifact.catalogue
 
     def read() -> _Posted:
         body = parse_body(raw, schema, field_names=FIELD_NAMES)

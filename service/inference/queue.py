@@ -106,7 +106,7 @@ class PredictionQueue:
         entry = _Entry(asked, loop.create_future())
         self._waiting.append(entry)
         if self._running is None:
-            self._running = loop.create_task(self._run(self.predictor))
+            self._running = loop.create_task(self._run())
         try:
             return await asyncio.wait_for(entry.answer, self._settings.request_timeout_seconds)
         except TimeoutError:
@@ -116,14 +116,14 @@ class PredictionQueue:
                 retry_after_seconds=self._settings.retry_after_seconds,
             ) from None
 
-    async def _run(self, predictor: Predictor) -> None:
+    async def _run(self) -> None:
         """Answer batch after batch until nobody waits."""
         loop = asyncio.get_running_loop()
         try:
             while batch := self._take():
                 started = time.perf_counter()
                 answers = await loop.run_in_executor(
-                    self._executor, answer_batch, predictor, [entry.asked for entry in batch]
+                    self._executor, answer_batch, [entry.asked for entry in batch]
                 )
                 ended = time.perf_counter()
                 for entry, answer in zip(batch, answers, strict=True):
