@@ -15,7 +15,7 @@ from model.data.series import Cohort
 from model.runtime.mixture import LaplaceMixture
 from model.runtime.network import Network
 
-NUM_DRAWS = 8
+NUM_DRAWS = 4
 """Posterior draws of the summaries, in opposite pairs: the mean of the latent noise is zero."""
 _MAX_QUERIES = 8192
 

@@ -75,7 +75,7 @@ def test_scores_are_answered_on_their_grid_and_nothing_leaves_its_range(artifact
 
 
 def test_samples_follow_the_calibrated_quantiles(artifact: Artifact) -> None:
-    # The samples have posterior draws of their own: beside their error, that of the eight draws.
+    # The samples have posterior draws of their own: beside their error, that of the few draws.
     found = predict(artifact, num_samples=2000, level_maps=_maps(artifact, 1.5))
     own = QUERY.channels != SCORE
     shares = (found.samples[None, :, own] <= found.quantiles[:, None, own] + 1e-9).mean(axis=1)
