@@ -118,11 +118,14 @@ class _Index:
 
     def moments(self, end: Int[np.ndarray, " query"]) -> tuple[Float[np.ndarray, " query"], ...]:
         """Return mean, count and standard deviation of the cells first:end."""
-        segments, owners = np.unique(np.stack([self.first, end]), axis=1, return_inverse=True)
-        counts = (segments[1] - segments[0]).astype(float)
+        # One integer for both ends: numpy sorts pairs twenty times as slowly.
+        size = len(self.values) + 1
+        segments, owners = np.unique(self.first * size + end, return_inverse=True)
+        ends = np.stack(np.divmod(segments, size), axis=1)
+        counts = (ends[:, 1] - ends[:, 0]).astype(float)
         # Each segment is summed for itself: what else is in the batch leaves no rounding in it.
         sums = [
-            np.add.reduceat(np.append(powers, 0.0), segments.T.ravel())[::2] * (counts > 0)
+            np.add.reduceat(np.append(powers, 0.0), ends.ravel())[::2] * (counts > 0)
             for powers in (self.values, self.values**2)
         ]
         mean, square = (total / np.maximum(counts, 1) for total in sums)
