@@ -91,38 +91,67 @@ def _variables(
         return {}
     usable = _usable(prediction)
     status = _status(series, prediction, usable, detail.extrapolation)
+    numbers = _Numbers.of(prediction)
     width = len(series.query.times_hours)
     answers = {}
     for place, channel in enumerate(series.query.channels):
         own = slice(place * width, (place + 1) * width)
         variable = catalogue[channel]
-        answers[variable.name] = _variable(
-            variable.unit, prediction, own, usable[own], status[own], options, detail
+        rows = numbers.rows(own, usable[own])
+        quantiles = zip(options.quantile_levels, rows.quantiles, strict=True)
+        answers[variable.name] = VariableAnswer(
+            unit=variable.unit,
+            mean=rows.mean,
+            standard_deviation=rows.standard_deviation,
+            quantiles={repr(level): row for level, row in quantiles},
+            status=status[own],
+            latent_variance=rows.latent_variance if detail.has_variances else None,
+            observation_variance=rows.observation_variance if detail.has_variances else None,
+            samples=rows.samples or None,
         )
     return answers
 
 
-def _variable(
-    unit: str,
-    prediction: Prediction,
-    own: slice,
-    usable: Bool[np.ndarray, " time"],
-    status: list[Status],
-    options: Options,
-    detail: Detail,
-) -> VariableAnswer:
-    latent, observation = prediction.latent_variance[own], prediction.observation_variance[own]
-    quantiles = zip(options.quantile_levels, prediction.quantiles[:, own], strict=True)
-    return VariableAnswer(
-        unit=unit,
-        mean=_numbers(prediction.mean[own], usable),
-        standard_deviation=_numbers(np.sqrt(latent + observation), usable),
-        quantiles={repr(level): _numbers(row, usable) for level, row in quantiles},
-        status=status,
-        latent_variance=_numbers(latent, usable) if detail.has_variances else None,
-        observation_variance=_numbers(observation, usable) if detail.has_variances else None,
-        samples=[_numbers(row, usable) for row in prediction.samples[:, own]] or None,
-    )
+_Row = list[float | None]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The numbers of one variable, null where the answer is not usable."""
+
+    mean: _Row
+    standard_deviation: _Row
+    latent_variance: _Row
+    observation_variance: _Row
+    quantiles: list[_Row]
+    samples: list[_Row]
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """All numbers of a series, rounded together: one call for each would cost more than the model."""
+
+    table: Float[np.ndarray, "row query"]
+    num_quantiles: int
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> "_Numbers":
+        latent, observation = prediction.latent_variance, prediction.observation_variance
+        moments = [prediction.mean, np.sqrt(latent + observation), latent, observation]
+        table = np.concatenate([np.stack(moments), prediction.quantiles, prediction.samples])
+        return cls(_rounded(table), len(prediction.quantiles))
+
+    def rows(self, own: slice, usable: Bool[np.ndarray, " time"]) -> _Rows:
+        """Cut one variable out."""
+        found: list[_Row] = self.table[:, own].tolist()
+        if not usable.all():
+            found = [
+                [value if good else None for value, good in zip(row, usable, strict=True)]
+                for row in found
+            ]
+        mean, deviation, latent, observation = found[:4]
+        last = 4 + self.num_quantiles
+        return _Rows(mean, deviation, latent, observation, found[4:last], found[last:])
 
 
 def _usable(prediction: Prediction) -> Bool[np.ndarray, " query"]:
@@ -164,19 +193,14 @@ def _out_of_distribution(prediction: Prediction) -> OutOfDistribution:
     return OutOfDistribution(score, score >= OUT_OF_DISTRIBUTION_SCORE)
 
 
-def _numbers(
-    values: Float[np.ndarray, " time"], usable: Bool[np.ndarray, " time"]
-) -> list[float | None]:
-    """Round to significant digits; what is not usable becomes null."""
+def _rounded(values: Float[np.ndarray, "row query"]) -> Float[np.ndarray, "row query"]:
+    """Round to significant digits."""
     with np.errstate(divide="ignore", invalid="ignore"):
         magnitude = np.floor(np.log10(np.abs(values)))
     places = _SIGNIFICANT_DIGITS - 1 - np.where(np.isfinite(magnitude), magnitude, 0.0)
     # Powers of ten up to 22 are exact, so that the quotient is the closest number to the decimal.
     power = 10.0 ** np.clip(places, 0, 22)
-    rounded: list[float | None] = (np.rint(values * power) / power).tolist()
-    if usable.all():
-        return rounded
-    return [value if good else None for value, good in zip(rounded, usable, strict=True)]
+    return np.rint(values * power) / power
 
 
 def _probabilities(
