@@ -78,9 +78,15 @@ def test_every_table_is_filled(calibration: Calibration) -> None:
 def test_the_same_network_has_the_same_calibration(
     artifact: Artifact, calibration: Calibration
 ) -> None:
+    # To rounding: a matrix library adds in an order that the alignment of its arrays decides.
     network = LatentODE(artifact.config)
     network.load_state_dict(
         {name: torch.from_numpy(np.array(value)) for name, value in artifact.weights.items()}
     )
     again = calibrate(network, validation(artifact, 0), torch.device("cpu"))
-    assert again.to_json() == calibration.to_json()
+    np.testing.assert_array_equal(again.num_subjects, calibration.num_subjects)
+    np.testing.assert_allclose(again.level_maps.table, calibration.level_maps.table, atol=1e-5)
+    for name in ("encoder_divergences", "error_hours", "variance_factors", "population"):
+        np.testing.assert_allclose(
+            getattr(again, name), getattr(calibration, name), rtol=1e-4, err_msg=name
+        )
