@@ -40,7 +40,7 @@ _AXES = MappingProxyType(
         "knot_series": "knot",
         "knot_places": "knot",
         "padded_places": "padded_knot",
-        "solver_places": "solver_knot",
+        "solver_blocks": "solver_block",
         "point_series": "point",
         "point_times": "point",
         "query_points": "query",

@@ -20,14 +20,16 @@ def neighborhood_features(
     An age enters as exp(-age / tau) on each scale, which is 0 for an absent neighbor (age inf). A
     value enters whole, for what changes slowly, and with these weights, for what does not.
     """
-    parts: list[Tensor] = []
-    for values, ages in (
-        (around.last_values, around.last_ages),
-        (around.next_values, around.next_ages),
-    ):
-        parts.append(values)
-        for tau in age_scales_hours:
-            weight = torch.exp(-ages / tau)
-            parts += [weight, values * weight]
+    scales = around.ages.new_tensor(age_scales_hours).unsqueeze(1)
+    values = around.values.unsqueeze(2)
+    weights = torch.exp(-around.ages.unsqueeze(2) / scales)
+    fading = torch.stack([weights, values * weights], dim=3).flatten(2, 3)
     shrunken = around.means * around.counts / (around.counts + 1)
-    return torch.cat([*parts, shrunken, torch.log1p(around.counts)], dim=-1)
+    return torch.cat(
+        [
+            torch.cat([values, fading], dim=2).flatten(1),
+            shrunken,
+            torch.log1p(around.counts),
+        ],
+        dim=-1,
+    )

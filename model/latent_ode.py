@@ -62,4 +62,4 @@ class LatentODE(nn.Module):
         A point before the first knot has the state there.
         """
         times = batch.point_times.clamp(min=0.0)
-        return self.dynamics(z0, encoding, batch.solver_places).at(times, batch.point_series)
+        return self.dynamics(z0, encoding, batch.solver_blocks).at(times, batch.point_series)

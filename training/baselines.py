@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from model.data.batch import standardized_cells
-from model.data.cells import Places
+from model.data.cells import AFTER, BEFORE, Places
 from model.data.normalization import Normalization
 from model.data.own_records import own_records
 from model.data.series import hours_since
@@ -56,10 +56,10 @@ def own_record(window: Window, normalization: Normalization) -> OwnRecord:
     found = own_records(cells, asked, target.channels, num_neighbors=1)
     return OwnRecord(
         channels=target.channels,
-        last=found.values_before[:, 0],
-        following=found.values_after[:, 0],
-        last_age=found.ages_before[:, 0],
-        next_age=found.ages_after[:, 0],
+        last=found.values[:, BEFORE, 0],
+        following=found.values[:, AFTER, 0],
+        last_age=found.ages[:, BEFORE, 0],
+        next_age=found.ages[:, AFTER, 0],
         mean=found.means,
         beyond_hours=asked.times - cells.places.times[context.offsets[1:] - 1][series],
     )

@@ -5,11 +5,13 @@ and inside the record, where there may be an observation on either side, differe
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from model.data.batch import Query
+from model.data.cells import Places
 from model.data.series import Cohort, hours_since
 
 GAP_EDGES_HOURS = (1.0, 4.0, 12.0)
@@ -47,7 +49,7 @@ class Surroundings:
         )
         return cls(query.channels, gap, asked > last[owners])
 
-    @property
+    @cached_property
     def cells(self) -> Int[np.ndarray, " query"]:
         """Return each query's row of a calibration table."""
         gap = np.searchsorted(GAP_EDGES_HOURS, self.gap_hours, side="left")
@@ -72,19 +74,15 @@ def _nearest(
     asked_keys: Int[np.ndarray, " query"],
     asked_times: Float[np.ndarray, " query"],
 ) -> Float[np.ndarray, " query"]:
-    """Return the distance to the nearest time of the same key, inf where there is none."""
-    all_keys, all_times = np.concatenate([keys, asked_keys]), np.concatenate([times, asked_times])
-    order = np.lexsort((all_times, all_keys))
-    places = np.arange(len(order))
-    is_seen = order < len(keys)
-    before = np.maximum.accumulate(np.where(is_seen, places, 0))
-    after = np.minimum.accumulate(np.where(is_seen, places, len(order) - 1)[::-1])[::-1]
-    ordered_keys, ordered_times = all_keys[order], all_times[order]
-    distance = np.full(len(order), np.inf)
-    for neighbor in (before, after):
-        is_own = is_seen[neighbor] & (ordered_keys[neighbor] == ordered_keys)
-        hours = np.abs(ordered_times - ordered_times[neighbor])
-        distance = np.where(is_own, np.minimum(distance, hours), distance)
-    result = np.empty(len(order))
-    result[order] = distance
-    return result[len(keys) :]
+    """Return the distance to the nearest time of the same key, inf where there is none.
+
+    Observations are sorted by time within a key.
+    """
+    if keys.size == 0:
+        return np.full(len(asked_keys), np.inf)
+    order = np.argsort(keys, kind="stable")
+    known = Places(keys[order], times[order])
+    after = np.searchsorted(known.keys, Places(asked_keys, asked_times).keys)
+    nearest = np.stack([np.maximum(after - 1, 0), np.minimum(after, len(order) - 1)])
+    distance = np.abs(known.times[nearest] - asked_times)
+    return np.where(known.series[nearest] == asked_keys, distance, np.inf).min(axis=0)

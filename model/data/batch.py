@@ -33,8 +33,8 @@ LARGEST_INPUT = 8.0
 FARTHEST_HOURS = 96.0
 """The latent equation is solved so far beyond the context; nothing is learned about later times."""
 
-# Between two knots there is always an interval to read in.
-_FEWEST_SOLVER_KNOTS = 2
+SOLVER_BLOCK = 8
+"""Knots that the solver takes together; there is always an interval to read in."""
 
 Array = TypeVar("Array")
 Other = TypeVar("Other")
@@ -64,7 +64,7 @@ class Batch(Generic[Array]):
     knot_series: Array  # int64 [knot], sorted
     knot_places: Array  # int64 [knot], number of the knot in its series
     padded_places: Array  # int64 [padded_knot], 0, 1, ... to the last knot of the longest series
-    solver_places: Array  # int64 [solver_knot], 0, 1, ... to the last point of all series
+    solver_blocks: Array  # int64 [block of `SOLVER_BLOCK` knots], 0, 1, ... beyond the last point
     point_series: Array  # int64 [point]
     point_times: Array  # float32 [point], at most `FARTHEST_HOURS` after the last knot
     query_points: Array  # int64 [query]
@@ -82,7 +82,7 @@ class Batch(Generic[Array]):
             knot_series=function(self.knot_series),
             knot_places=function(self.knot_places),
             padded_places=function(self.padded_places),
-            solver_places=function(self.solver_places),
+            solver_blocks=function(self.solver_blocks),
             point_series=function(self.point_series),
             point_times=function(self.point_times),
             query_points=function(self.query_points),
@@ -160,7 +160,7 @@ def build_batch(
         knot_series=knots.series,
         knot_places=knots.places,
         padded_places=np.arange(knots.counts.max()),
-        solver_places=np.arange(knots.num_solver_knots),
+        solver_blocks=np.arange(-(-knots.num_solver_knots // SOLVER_BLOCK)),
         point_series=points.series,
         point_times=knots.point_times,
         query_points=owners,
@@ -221,15 +221,10 @@ class _Knots:
         ends = ((counts - 1) * knot_hours + FARTHEST_HOURS)[points.series]
         times = np.minimum(points.times, ends).astype(np.float32)
         last = num_knots(times.max(initial=0.0, keepdims=True), knot_hours)[0]
-        return cls(counts, series, places, times, max(int(last), _FEWEST_SOLVER_KNOTS))
+        return cls(counts, series, places, times, int(last))
 
 
 def _distinct(asked: Places) -> tuple[Places, Int[np.ndarray, " entry"]]:
     """Return the distinct places in order, and the place of each entry."""
-    order = np.lexsort((asked.times, asked.series))
-    ordered_series, ordered_times = asked.series[order], asked.times[order]
-    is_new = np.ones(len(order), dtype=bool)
-    is_new[1:] = (np.diff(ordered_series) != 0) | (np.diff(ordered_times) != 0)
-    owners = np.empty(len(order), dtype=np.int64)
-    owners[order] = np.cumsum(is_new) - 1
-    return Places(ordered_series[is_new], ordered_times[is_new]), owners
+    keys, owners = np.unique(asked.keys, return_inverse=True)
+    return Places(keys.real.astype(np.int64), keys.imag), owners

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
+
+BEFORE, AFTER = 0, 1
+"""The two sides of a place, in arrays that have an axis for them."""
 
 
 @dataclass(frozen=True)
@@ -12,6 +15,14 @@ class Places:
 
     series: Int[np.ndarray, " place"]
     times: Float[np.ndarray, " place"]
+
+    @property
+    def keys(self) -> Complex[np.ndarray, " place"]:
+        """One number for each place, in the order of series and time.
+
+        numpy orders complex numbers by their real part, then by the other: both are exact.
+        """
+        return self.series + 1j * self.times
 
 
 @dataclass(frozen=True)

@@ -118,9 +118,8 @@ def summarize(
 
 
 def _invalid_rows(observations: Observations, catalogue: Catalogue) -> Int[np.ndarray, " row"]:
-    ranges = np.array([variable.plausible_range for variable in catalogue])
     known = (observations.channels >= 0) & (observations.channels < len(catalogue))
-    low, high = ranges[np.where(known, observations.channels, 0)].T
+    low, high = catalogue.plausible_ranges[:, np.where(known, observations.channels, 0)]
     low, high = low - _RELATIVE_TOLERANCE * np.abs(low), high + _RELATIVE_TOLERANCE * np.abs(high)
     with np.errstate(invalid="ignore"):
         implausible = (observations.values < low) | (observations.values > high)
@@ -166,6 +165,8 @@ def _drops(
     reasons: Int[np.ndarray, " row"], channels: Int[np.ndarray, " row"], catalogue: Catalogue
 ) -> Iterator[Drop]:
     dropped = reasons != Reason.KEPT
+    if not dropped.any():
+        return
     pairs, counts = np.unique(
         np.stack([reasons[dropped], channels[dropped]], axis=1), axis=0, return_counts=True
     )

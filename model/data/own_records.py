@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from model.data.cells import Cells, Places
+from model.data.cells import AFTER, Cells, Places
 
 NUM_NEIGHBORS = 8
 """Observations on each side; eight hourly ones are a shift of a nurse."""
@@ -31,10 +31,8 @@ class OwnRecords(Generic[Array]):
     record is causal; then nothing is after.
     """
 
-    values_before: Array  # [query, neighbor]
-    ages_before: Array  # [query, neighbor]
-    values_after: Array  # [query, neighbor]
-    ages_after: Array  # [query, neighbor]
+    values: Array  # [query, side, neighbor]
+    ages: Array  # [query, side, neighbor]
     means: Array  # [query], 0 where never observed
     counts: Array  # [query]
     spreads: Array  # [query]
@@ -55,14 +53,13 @@ def own_records(
     """Read the record of every query, (series, time, channel), in any order. Arrays are float64."""
     index = _Index.of(cells, asked, channels)
     steps = np.arange(num_neighbors)
-    before = index.end[:, None] - 1 - steps
-    after = index.begin[:, None] + steps
-    has_before = before >= index.first[:, None]
-    has_after = (after < index.last[:, None]) & (not is_causal)
-    values_before, ages_before = index.read(before, has_before, asked.times)
-    values_after, ages_after = index.read(after, has_after, asked.times)
+    places = np.stack([index.end - 1, index.begin], axis=1)[:, :, None] + np.stack([-steps, steps])
+    is_present = (places >= index.first[:, None, None]) & (places < index.last[:, None, None])
+    if is_causal:
+        is_present[:, AFTER] = False
+    values, ages = index.read(places, is_present, asked.times)
     means, counts, spreads = index.moments(index.end if is_causal else index.last)
-    return OwnRecords(values_before, ages_before, values_after, ages_after, means, counts, spreads)
+    return OwnRecords(values, ages, means, counts, spreads)
 
 
 @dataclass(frozen=True)
@@ -84,36 +81,31 @@ class _Index:
     def of(cls, cells: Cells, asked: Places, channels: Int[np.ndarray, " query"]) -> "_Index":
         num_channels = 1 + int(max(cells.channels.max(initial=0), channels.max(initial=0)))
         groups = cells.places.series.astype(np.int64) * num_channels + cells.channels
-        wanted = asked.series.astype(np.int64) * num_channels + channels
-        # Ranks instead of times: a key is an exact integer.
-        known, ranks = np.unique(
-            np.concatenate([cells.places.times, asked.times]), return_inverse=True
-        )
-        size = max(1, len(known))
-        keys = groups * size + ranks[: len(groups)]
-        keys_wanted = wanted * size + ranks[len(groups) :]
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
+        # Cells are sorted by series and time.
+        order = np.argsort(groups, kind="stable")
+        known = Places(groups[order], cells.places.times[order])
+        wanted = Places(asked.series.astype(np.int64) * num_channels + channels, asked.times)
+        keys, keys_wanted = known.keys, wanted.keys
         return cls(
-            cells.places.times[order],
+            known.times,
             cells.values[order],
-            np.searchsorted(keys, wanted * size),
+            np.searchsorted(known.series, wanted.series),
             np.searchsorted(keys, keys_wanted),
             np.searchsorted(keys, keys_wanted, side="right"),
-            np.searchsorted(keys, (wanted + 1) * size),
+            np.searchsorted(known.series, wanted.series, side="right"),
         )
 
     def read(
         self,
-        places: Int[np.ndarray, "query neighbor"],
-        is_present: Bool[np.ndarray, "query neighbor"],
+        places: Int[np.ndarray, "query side neighbor"],
+        is_present: Bool[np.ndarray, "query side neighbor"],
         times: Float[np.ndarray, " query"],
-    ) -> tuple[Float[np.ndarray, "query neighbor"], Float[np.ndarray, "query neighbor"]]:
+    ) -> tuple[Float[np.ndarray, "query side neighbor"], Float[np.ndarray, "query side neighbor"]]:
         """Return values and ages."""
         if len(self.times) == 0:
             return np.zeros(places.shape), np.full(places.shape, np.inf)
         found = np.where(is_present, places, 0)
-        ages = np.abs(times[:, None] - self.times[found])
+        ages = np.abs(times[:, None, None] - self.times[found])
         return np.where(is_present, self.values[found], 0.0), np.where(is_present, ages, np.inf)
 
     def moments(self, end: Int[np.ndarray, " query"]) -> tuple[Float[np.ndarray, " query"], ...]:

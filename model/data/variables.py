@@ -11,6 +11,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, SupportsIndex
 
+import numpy as np
+from jaxtyping import Float
+
 from model.errors import UnknownVariableError
 
 
@@ -114,6 +117,11 @@ class Catalogue:
             for code in (variable.loinc, *variable.also_loinc):
                 found.setdefault(code, channel)
         return found
+
+    @cached_property
+    def plausible_ranges(self) -> Float[np.ndarray, "bound channel"]:
+        """The lowest and the highest plausible value of every channel."""
+        return np.array([variable.plausible_range for variable in self.variables]).reshape(-1, 2).T
 
     @cached_property
     def static_positions(self) -> Mapping[str, int]:

@@ -75,7 +75,10 @@ class Decoder(nn.Module):
         """Decode each query of the batch; `latents` are the latent states at its points."""
         channels = batch.query_channels
         record = Record.of(batch)
-        at_points = self.latent(latents)
+        num_samples, num_points = latents.shape[:2]
+        # The solver's arrays have the state first: with it in front nothing is transposed.
+        flat = latents.permute(2, 0, 1).flatten(1).T
+        at_points = self.latent(flat).view(num_samples, num_points, self.latent.out_features)
         if self.config.use_residual:
             at_points = at_points + self.neighborhood(_neighborhoods(batch, self.config))
         at_queries = self.dropout(at_points).index_select(1, batch.query_points)

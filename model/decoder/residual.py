@@ -10,7 +10,7 @@ own record does not say.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from model.data.batch import Batch
@@ -49,77 +49,86 @@ class Record:
     def of(cls, batch: Batch[Tensor]) -> "Record":
         """Read the record of every query."""
         own = batch.records
-        mean = own.means * own.counts / (own.counts + 1)
-        before = _Side.of(own.values_before, own.ages_before, mean)
-        after = _Side.of(own.values_after, own.ages_after, mean)
-        between = _interpolate(before.above, after.above, before.age, after.age)
-        around = _around(own, mean)
-        day = 1 - torch.exp(-torch.minimum(before.age, after.age) / _DAY_HOURS)
-        zero = torch.zeros_like(mean)
-        features = [torch.ones_like(mean), mean, *before.features, *after.features, between]
-        features += [above for above, _ in around] + [day]
-        details = [*before.details, *after.details, mean, between, torch.log1p(own.counts)]
-        details += [part for pair in around for part in pair] + [day, own.spreads]
-        candidates = [before.last, after.last, mean, zero, *(mean + above for above, _ in around)]
+        mean = (own.means * own.counts / (own.counts + 1)).unsqueeze(1)
+        sides = _Sides.of(own, mean)
+        above, amount = _around(own, mean)
+        between = _interpolate(sides.above, sides.age)
+        day = 1 - torch.exp(-sides.age.amin(1, keepdim=True) / _DAY_HOURS)
+        one, zero = torch.ones_like(mean), torch.zeros_like(mean)
+        around = torch.stack([above, amount], dim=2).flatten(1)
+        counts, spreads = torch.log1p(own.counts).unsqueeze(1), own.spreads.unsqueeze(1)
         return cls(
-            before.is_present.long() + 2 * after.is_present.long(),
-            torch.stack(features, dim=-1),
-            torch.stack(candidates, dim=-1),
-            torch.stack(details, dim=-1),
+            (sides.is_present * sides.is_present.new_tensor([1, 2])).sum(1),
+            torch.cat([one, mean, sides.features, between, above, day], dim=1),
+            torch.cat([sides.last, mean, zero, mean + above], dim=1),
+            torch.cat([sides.details, mean, between, counts, around, day, spreads], dim=1),
         )
 
 
 @dataclass(frozen=True)
-class _Side:
-    """The observations on one side of the query."""
+class _Sides:
+    """The observations before and after the query; features and details are side by side."""
 
-    last: Float[Tensor, " query"]
-    age: Float[Tensor, " query"]
-    above: Float[Tensor, " query"]
-    is_present: Bool[Tensor, " query"]
-    features: list[Tensor]
-    details: list[Tensor]
+    last: Float[Tensor, "query side"]
+    age: Float[Tensor, "query side"]
+    above: Float[Tensor, "query side"]
+    is_present: Int64[Tensor, "query side"]
+    features: Float[Tensor, "query feature"]
+    details: Float[Tensor, "query detail"]
 
     @classmethod
-    def of(
-        cls,
-        values: Float[Tensor, "query neighbor"],
-        ages: Float[Tensor, "query neighbor"],
-        mean: Float[Tensor, " query"],
-    ) -> "_Side":
+    def of(cls, own: OwnRecords[Tensor], mean: Float[Tensor, "query 1"]) -> "_Sides":
         """Describe the nearest value, how it decays, and recent means, all above the mean."""
-        last, age = values[:, 0], ages[:, 0]
-        is_present = torch.isfinite(age)
-        above = torch.where(is_present, last - mean, 0.0)
-        near, far = torch.exp(-age / _NEAR_HOURS), torch.exp(-age / _FAR_HOURS)
-        since = torch.where(torch.isfinite(ages), ages - age.unsqueeze(1), torch.inf)
-        recent = []
-        for hours in _RECENT_HOURS:
-            weights = torch.exp(-since / hours)
-            total = weights.sum(1).clamp(min=1.0)
-            recent.append(torch.where(is_present, (weights * values).sum(1) / total - mean, 0.0))
-        second = torch.where(torch.isfinite(ages[:, 1]), last - values[:, 1], 0.0)
-        apart = torch.exp(-since[:, 1] / _FAR_HOURS)
-        features = [above, above * near, above * far, *recent, recent[1] * far, second * near]
-        details = [last, above, near, far, *recent, recent[1] * far, second, second * near, apart]
-        return cls(last, age, above, is_present, features, [*details, is_present.to(mean.dtype)])
+        values, ages = own.values, own.ages
+        last, age = values[:, :, :1], ages[:, :, :1]
+        is_observed = torch.isfinite(ages)
+        is_present = is_observed[:, :, :1]
+        middle = mean.unsqueeze(2)
+        above = torch.where(is_present, last - middle, 0.0)
+        near_far = torch.exp(-age / age.new_tensor([_NEAR_HOURS, _FAR_HOURS]))
+        since = torch.where(is_observed, ages - age, torch.inf)
+        recent = torch.where(is_present, _recent_means(values, since) - middle, 0.0)
+        second = torch.where(is_observed[:, :, 1:2], last - values[:, :, 1:2], 0.0)
+        apart = torch.exp(-since[:, :, 1:2] / _FAR_HOURS)
+        fading = torch.cat([recent[:, :, 1:2] * near_far[:, :, 1:], second * near_far[:, :, :1]], 2)
+        features = [above, above * near_far, recent, fading]
+        details = [last, above, near_far, recent, fading[:, :, :1], second, fading[:, :, 1:], apart]
+        details.append(is_present.to(values.dtype))
+        return cls(
+            last.squeeze(2),
+            age.squeeze(2),
+            above.squeeze(2),
+            is_present.squeeze(2).long(),
+            torch.cat(features, dim=2).flatten(1),
+            torch.cat(details, dim=2).flatten(1),
+        )
 
 
-def _around(own: OwnRecords[Tensor], mean: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _recent_means(
+    values: Float[Tensor, "query side neighbor"], since: Float[Tensor, "query side neighbor"]
+) -> Float[Tensor, "query side scale"]:
+    """Return means with weights exp(-since / scale)."""
+    scales = since.new_tensor(_RECENT_HOURS).unsqueeze(1)
+    weights = torch.exp(-since.unsqueeze(2) / scales)
+    return (weights * values.unsqueeze(2)).sum(3) / weights.sum(3).clamp(min=1.0)
+
+
+def _around(
+    own: OwnRecords[Tensor], mean: Float[Tensor, "query 1"]
+) -> tuple[Float[Tensor, "query scale"], Float[Tensor, "query scale"]]:
     """Return kernel means over both sides, above the mean, and how much they rest on."""
-    values = torch.cat([own.values_before, own.values_after], dim=1)
-    ages = torch.cat([own.ages_before, own.ages_after], dim=1)
-    found = []
-    for hours in _AROUND_HOURS:
-        weights = torch.exp(-ages / hours)
-        total = weights.sum(1)
-        above = ((weights * values).sum(1) - mean * total) / (total + _LITTLE_WEIGHT)
-        found.append((above, torch.log1p(total)))
-    return found
+    scales = mean.new_tensor(_AROUND_HOURS).unsqueeze(1)
+    weights = torch.exp(-own.ages.flatten(1).unsqueeze(1) / scales)
+    total = weights.sum(2)
+    sums = (weights * own.values.flatten(1).unsqueeze(1)).sum(2)
+    return (sums - mean * total) / (total + _LITTLE_WEIGHT), torch.log1p(total)
 
 
-def _interpolate(last: Tensor, following: Tensor, last_age: Tensor, next_age: Tensor) -> Tensor:
+def _interpolate(
+    above: Float[Tensor, "query side"], age: Float[Tensor, "query side"]
+) -> Float[Tensor, "query 1"]:
     """Interpolate linearly; with one neighbor that one counts, without any the result is 0."""
+    (last, following), (last_age, next_age) = above.split(1, dim=1), age.split(1, dim=1)
     total = last_age + next_age
     share = torch.where(total > 0, last_age / total.clamp(min=1e-9), 0.5)
     share = torch.where(torch.isinf(total), torch.isinf(last_age).to(share.dtype), share)

@@ -77,8 +77,8 @@ class _Block(nn.Module):
     ) -> Float[Tensor, "series knot token"]:
         series, knots, width = tokens.shape
         projected = self.projections(self.attention_norm(tokens))
-        parts = projected.view(series, knots, 3, self.heads, width // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        parts = projected.view(series, knots, 3 * self.heads, width // self.heads)
+        query, key, value = parts.transpose(1, 2).chunk(3, dim=1)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         joined = attended.transpose(1, 2).reshape(series, knots, width)
         tokens = tokens + self.residual_dropout(self.output(joined))

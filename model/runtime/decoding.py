@@ -3,6 +3,7 @@
 Training calibrates exactly the distribution that is served, so both come from here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,9 +79,16 @@ def decode(
         divergences[windows] = output.divergences
     order = np.argsort(np.concatenate(places))
     logits, loc, scale = (
-        np.concatenate(parts, axis=1)[:, order].transpose(0, 2, 1).astype(float)
+        _in_order(parts, order)
         for parts in zip(*((one.logits, one.loc, one.scale) for one in outputs), strict=True)
     )
     weight = np.exp(logits - logits.max(axis=1, keepdims=True))
     weight /= weight.sum(axis=1, keepdims=True)
     return Decoded(loc, scale, weight, rolled.maximum(divergences))
+
+
+def _in_order(
+    parts: Sequence[Float[np.ndarray, "draw _ component"]], order: Int[np.ndarray, " query"]
+) -> Float[np.ndarray, "draw component query"]:
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    return joined[:, order].transpose(0, 2, 1).astype(float)

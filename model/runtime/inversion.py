@@ -3,11 +3,18 @@
 A pair of level and query is a column of its own: it starts from its own bracket and stops by itself,
 so that its result is the same, to the bit, whatever else is asked. A level above one half is
 solved as the level below one half of the mirrored mixture, where log F keeps its relative precision.
+A few steps of Halley's method (third order) without any care find nearly all columns; the others
+are found by Newton's method inside a shrinking bracket.
 """
 
 import numpy as np
 from jaxtyping import Float
 
+_HALLEY_TURNS = 4
+# The third-order error that a step of this size leaves is below the last digits that matter.
+_HALLEY_TOLERANCE = 1e-5
+# A correction of Newton's step beyond these bounds is no correction.
+_LEAST_CORRECTION, _MOST_CORRECTION = 0.5, 2.0
 # Newton steps on log F converge in about five turns. Where a kink keeps them from it, every second
 # turn halves the bracket from here on.
 _NEWTON_TURNS = 12
@@ -67,15 +74,61 @@ def _invert(
     weight: Float[np.ndarray, "component column"],
     guess: Float[np.ndarray, " column"] | None,
 ) -> Float[np.ndarray, " column"]:
-    """Solve log F(x) = log(level) by Newton steps inside a shrinking bracket."""
+    """Solve log F(x) = log(level)."""
     sign = np.where(levels > 0.5, -1.0, 1.0)
     level = np.minimum(levels, 1 - levels)
     loc, rate = sign * loc, 1 / scale
     low, high, x = _bracket(level, loc, scale, weight)
     if guess is not None:
-        x = np.clip(sign * guess, low, high)
-    result = np.empty(levels.size)
-    columns, is_left = np.arange(levels.size), np.ones(levels.size, dtype=bool)
+        x = np.minimum(np.maximum(sign * guess, low), high)
+    before = x
+    for _ in range(_HALLEY_TURNS):
+        before = x
+        step = _halley_step(before, level, loc, rate, weight)
+        x = np.minimum(np.maximum(before - step, low), high)
+    left = np.flatnonzero(~(np.abs(x - before) <= _HALLEY_TOLERANCE * (1 + np.abs(x))))
+    if left.size:
+        columns = (loc[:, left], rate[:, left], weight[:, left])
+        x[left] = _shrink(level[left], low[left], high[left], x[left], *columns)
+    return sign * x
+
+
+def _halley_step(
+    x: Float[np.ndarray, " column"],
+    level: Float[np.ndarray, " column"],
+    loc: Float[np.ndarray, "component column"],
+    rate: Float[np.ndarray, "component column"],
+    weight: Float[np.ndarray, "component column"],
+) -> Float[np.ndarray, " column"]:
+    """Return Halley's step for log F(x) - log(level), with the density and its slope."""
+    z = (x - loc) * rate
+    tail = weight * (0.5 * np.exp(-np.abs(z)))
+    is_left = z < 0
+    density = tail * rate
+    parts = np.empty((len(loc), 3, x.size))
+    parts[:, 0] = np.where(is_left, tail, weight - tail)
+    parts[:, 1] = density
+    parts[:, 2] = np.where(is_left, density, -density) * rate
+    probability, density, slope = reduce_components(parts)
+    probability = np.maximum(probability, _MIN_PROBABILITY)
+    density = np.maximum(density, _MIN_DENSITY)
+    newton = np.log(probability / level) * probability / density
+    correction = 1 - 0.5 * newton * (slope / density - density / probability)
+    return newton / np.minimum(np.maximum(correction, _LEAST_CORRECTION), _MOST_CORRECTION)
+
+
+def _shrink(
+    level: Float[np.ndarray, " column"],
+    low: Float[np.ndarray, " column"],
+    high: Float[np.ndarray, " column"],
+    x: Float[np.ndarray, " column"],
+    loc: Float[np.ndarray, "component column"],
+    rate: Float[np.ndarray, "component column"],
+    weight: Float[np.ndarray, "component column"],
+) -> Float[np.ndarray, " column"]:
+    """Solve by Newton steps inside a shrinking bracket."""
+    result = np.empty(level.size)
+    columns, is_left = np.arange(level.size), np.ones(level.size, dtype=bool)
     for turn in range(_MAX_TURNS):
         probability, density = _lower_tail(x, loc, rate, weight)
         is_below = probability < level
@@ -99,7 +152,7 @@ def _invert(
             loc, rate, weight = loc[:, is_left], rate[:, is_left], weight[:, is_left]
             is_left = is_left[is_left]
     result[columns] = x
-    return sign * result
+    return result
 
 
 def _bracket(
@@ -121,7 +174,7 @@ def _bracket(
     alone = np.where(level < share, loc + scale * np.log(level / np.maximum(share, level)), np.inf)
     high = np.maximum(low, np.minimum(high, alone.min(axis=0)))
     start = reduce_components(weight * quantiles)
-    return low, high, np.clip(start, low, high)
+    return low, high, np.minimum(np.maximum(start, low), high)
 
 
 def _lower_tail(

@@ -2,25 +2,17 @@
 
 A component is one posterior draw of the latent state combined with one component of the decoder.
 Components are in standardized units; quantiles come from inverting the mixture's distribution
-function (`quantiles`), moments from a quadrature of each component after it is turned into
-canonical units, so that logarithms and bounds are accounted for.
+function (`quantiles`), moments from closed forms for each component in canonical units (`component_moments`).
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from model.data.normalization import Normalization
+from model.runtime.component_moments import component_moments
 from model.runtime.inversion import invert_mixture, reduce_components
-
-# Of either half: exact for polynomials, 0.01 scales off where a bound cuts a component.
-_NUM_NODES = 8
-# A Laplace distribution has 4e-18 of itself beyond so many scales.
-_NEGLIGIBLE_SCALES = 40.0
-# Numbers in one array of the quadrature: 8 MB.
-_MAX_NUMBERS = 2**20
 
 
 @dataclass(frozen=True)
@@ -131,12 +123,7 @@ class LaplaceMixture:
 
     def moments(self, normalization: Normalization) -> Moments:
         """Return mean, variance between the draws' means, and mean variance within a draw."""
-        means, variances = np.empty(self.loc.shape), np.empty(self.loc.shape)
-        num_pieces = 1 + 2 * _NUM_NODES * self.loc.size // _MAX_NUMBERS
-        for piece in np.array_split(np.arange(len(self.channels)), num_pieces):
-            means[:, piece], variances[:, piece] = _laplace_moments(
-                self.loc[:, piece], self.scale[:, piece], self.channels[piece], normalization
-            )
+        means, variances = component_moments(self.loc, self.scale, self.channels, normalization)
         weight, mean_of, variance_of = map(self._by_draw, (self.weight, means, variances))
         share = reduce_components(weight)
         draw_means = reduce_components(weight * mean_of) / share
@@ -156,69 +143,10 @@ class LaplaceMixture:
         return values.reshape(shape).swapaxes(0, 1)
 
 
-def _laplace_moments(
-    loc: Float[np.ndarray, "component query"],
-    scale: Float[np.ndarray, "component query"],
-    channels: Int[np.ndarray, " query"],
-    normalization: Normalization,
-) -> tuple[Float[np.ndarray, "component query"], Float[np.ndarray, "component query"]]:
-    """Return mean and variance of every component in canonical units."""
-    straight = _is_straight(loc, scale, channels, normalization)
-    unit = normalization.scale[channels]
-    means = loc * unit + normalization.loc[channels]
-    variances = 2 * (scale * unit) ** 2
-    if not straight.all():
-        bent = np.flatnonzero(~straight)
-        means[:, bent], variances[:, bent] = _integrated_moments(
-            loc[:, bent], scale[:, bent], channels[bent], normalization
-        )
-    return means, variances
-
-
-def _is_straight(
-    loc: Float[np.ndarray, "component query"],
-    scale: Float[np.ndarray, "component query"],
-    channels: Int[np.ndarray, " query"],
-    normalization: Normalization,
-) -> Bool[np.ndarray, " query"]:
-    """Return where canonical units are a straight line wherever there is probability."""
-    low, high = (
-        (bound[channels] - normalization.loc[channels]) / normalization.scale[channels]
-        for bound in (normalization.low, normalization.high)
-    )
-    far = _NEGLIGIBLE_SCALES * scale
-    is_inside = (loc - far > low).all(axis=0) & (loc + far < high).all(axis=0)
-    straight: Bool[np.ndarray, " query"] = is_inside & np.isnan(normalization.log_offset[channels])
-    return straight
-
-
-def _integrated_moments(
-    loc: Float[np.ndarray, "component query"],
-    scale: Float[np.ndarray, "component query"],
-    channels: Int[np.ndarray, " query"],
-    normalization: Normalization,
-) -> tuple[Float[np.ndarray, "component query"], Float[np.ndarray, "component query"]]:
-    # Either half of a Laplace distribution is exponential: Gauss-Laguerre knows its moments exactly.
-    nodes, weights = _laguerre_rule(_NUM_NODES)
-    at = np.concatenate([-nodes, nodes])[:, None, None]
-    weights = np.concatenate([weights, weights])[:, None, None] / 2
-    values = normalization.invert(loc + scale * at, channels[None, None])
-    means = reduce_components(weights * values)
-    return means, reduce_components(weights * (values - means) ** 2)
-
-
 def laplace_quantile(levels: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Return quantiles of the standard Laplace distribution."""
     centered = levels - 0.5
     return -np.sign(centered) * np.log1p(-2 * np.abs(centered))
-
-
-@cache
-def _laguerre_rule(
-    num_nodes: int,
-) -> tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]]:
-    """Return nodes and weights; finding them takes longer than using them."""
-    return np.polynomial.laguerre.laggauss(num_nodes)
 
 
 def _log(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

@@ -103,7 +103,8 @@ def canonical_values(table: Table, catalogue: Catalogue) -> CanonicalValues:
     keys = zip(table.names, table.units, strict=True)
     codes = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
     counts = np.bincount(codes)
-    first_rows = np.unique(codes, return_index=True)[1]
+    # Pairs are numbered as they come: a new one is beyond all before it.
+    first_rows = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))
     pairs = [
         _look_up(table, catalogue, int(row), int(count))
         for row, count in zip(first_rows, counts, strict=True)

@@ -163,7 +163,7 @@ def _read_context(body: ImputeSeries, table: Table, *, at: str, catalogue: Catal
         last_hours=float(kept.times_hours[-1]),
         as_of=as_of,
         as_of_hours=float(clock.hours([as_of], lambda _row: f"{at}.as_of")[0]),
-        channels=np.unique(kept.channels),
+        channels=np.flatnonzero(np.bincount(kept.channels)),
     )
     remarks = (
         *canonical.remarks,
@@ -188,6 +188,8 @@ def _dropped(
     table: Table, catalogue: Catalogue, channels: np.ndarray, rows: np.ndarray, cleaned: Cleaned
 ) -> Iterator[Remark]:
     """Remark on every row that was not kept: one by one, then on the rest together."""
+    if not cleaned.reasons.any():
+        return
     codes = {
         RemarkCode.IMPLAUSIBLE_VALUE_DROPPED: (Reason.IMPLAUSIBLE_VALUE, Reason.INVALID_VALUE),
         RemarkCode.DUPLICATE_DROPPED: (Reason.DUPLICATE,),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model.data.catalogue import CATALOGUE
+from model.data.cells import AFTER, BEFORE
 from model.data.neighborhoods import Neighborhoods
 from model.data.normalization import Normalization
 from model.data.series import Cohort
@@ -121,7 +122,9 @@ def test_targets_are_standardized_and_lie_in_their_intervals(direction: str) -> 
         assert np.abs(made.values).max() < 20
         is_stepped = ~np.isnan(NORMALIZATION.resolution[made.batch.query_channels])
         assert np.array_equal(made.low < made.high, is_stepped)
-    is_future_seen = [bool(np.isfinite(made.batch.points.next_ages).any()) for made in made_batches]
+    is_future_seen = [
+        bool(np.isfinite(made.batch.points.ages[:, AFTER]).any()) for made in made_batches
+    ]
     assert any(is_future_seen) == (direction == "smooth")
 
 
@@ -131,5 +134,5 @@ def test_a_target_is_not_in_its_own_context() -> None:
     for made in batches(loader(config=config), 0):
         at = (made.batch.query_points, made.batch.query_channels)
         around: Neighborhoods[np.ndarray] = made.batch.points
-        assert np.all(around.last_ages[at] > 0)
-        assert np.all(around.next_ages[at] > 0)
+        assert np.all(around.ages[:, BEFORE][at] > 0)
+        assert np.all(around.ages[:, AFTER][at] > 0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from model.data.cells import Cells, Places
+from model.data.cells import AFTER, BEFORE, Cells, Places
 from model.data.own_records import own_records
 from training.protocols.part import Part
 
@@ -56,12 +56,12 @@ def neighbors_of(part: Part) -> Neighbors:
     )
     asked = Places(targets.series_indices, targets.times_hours)
     found = own_records(cells, asked, targets.channels, num_neighbors=1)
-    since, until = found.ages_before[:, 0], found.ages_after[:, 0]
+    since, until = found.ages[:, BEFORE, 0], found.ages[:, AFTER, 0]
     return Neighbors(
         targets.channels,
         targets.times_hours,
-        np.where(np.isfinite(since), found.values_before[:, 0], np.nan),
-        np.where(np.isfinite(until), found.values_after[:, 0], np.nan),
+        np.where(np.isfinite(since), found.values[:, BEFORE, 0], np.nan),
+        np.where(np.isfinite(until), found.values[:, AFTER, 0], np.nan),
         np.where(found.counts > 0, found.means, np.nan),
         since,
         until,

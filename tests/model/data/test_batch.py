@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.data.batch import LARGEST_INPUT, Batch, Query, build_batch, num_knots
+from model.data.batch import LARGEST_INPUT, SOLVER_BLOCK, Batch, Query, build_batch, num_knots
 from model.data.catalogue import CATALOGUE
+from model.data.cells import AFTER, BEFORE
 from model.data.neighborhoods import Neighborhoods
 from model.data.normalization import Normalization
 from model.data.own_records import OwnRecords
@@ -51,8 +52,8 @@ def _assert_nearest(
         before = np.flatnonzero(own & (series.times_hours <= time))
         after = np.flatnonzero(own & (series.times_hours >= time))
         for found, side, ages in (
-            (before[-1:], around.last_values, around.last_ages),
-            (after[:1], around.next_values, around.next_ages),
+            (before[-1:], around.values[:, BEFORE], around.ages[:, BEFORE]),
+            (after[:1], around.values[:, AFTER], around.ages[:, AFTER]),
         ):
             value = values[found[0]] if len(found) else 0.0
             age = abs(time - series.times_hours[found[0]]) if len(found) else np.inf
@@ -124,11 +125,15 @@ def test_arrays_have_the_sizes_and_types_of_their_levels(batch: "Batch[np.ndarra
     assert knots == batch.knot_counts.sum()
     for around, size in ((batch.knots, knots), (batch.points, points)):
         for name, array in vars(around).items():
-            assert array.shape == (size, channels), name
+            shape = (size, 2, channels) if name in ("values", "ages") else (size, channels)
+            assert array.shape == shape, name
             assert array.dtype == np.float32, name
     assert batch.statics.shape == batch.known_statics_mask.shape == COHORT.statics.shape
     assert np.array_equal(batch.known_statics_mask, ~np.isnan(COHORT.statics))
     assert np.all(batch.statics[~batch.known_statics_mask] == 0)
+    blocks = batch.solver_blocks
+    assert len(blocks) == batch.point_times.max() // (SOLVER_BLOCK) + 1
+    assert np.array_equal(blocks, np.arange(len(blocks)))
     for name in ("knot_counts", "knot_series", "knot_places", "query_points", "query_channels"):
         assert getattr(batch, name).dtype == np.int64, name
 
@@ -148,18 +153,18 @@ def test_no_value_is_larger_than_the_largest_input() -> None:
     values[::5] *= 1e6
     wild = build_batch(replace(COHORT, values=values), QUERY, NORMALIZATION)
     for around in (wild.knots, wild.points):
-        for array in (around.last_values, around.next_values, around.means):
+        for array in (around.values, around.means):
             assert np.abs(array).max() <= LARGEST_INPUT
-    assert wild.points.last_values.max() == LARGEST_INPUT
+    assert wild.points.values.max() == LARGEST_INPUT
 
 
 def test_causally_nothing_is_said_about_the_future() -> None:
     causal = build_batch(COHORT, QUERY, NORMALIZATION, is_causal=True)
     for around in (causal.knots, causal.points):
-        assert np.all(np.isinf(around.next_ages))
-        assert np.all(around.next_values == 0)
+        assert np.all(np.isinf(around.ages[:, AFTER]))
+        assert np.all(around.values[:, AFTER] == 0)
     smooth = build_batch(COHORT, QUERY, NORMALIZATION)
-    np.testing.assert_array_equal(causal.points.last_values, smooth.points.last_values)
+    np.testing.assert_array_equal(causal.points.values[:, BEFORE], smooth.points.values[:, BEFORE])
     assert np.all(causal.points.counts <= smooth.points.counts)
     assert np.any(causal.points.counts < smooth.points.counts)
 

@@ -11,7 +11,7 @@ from model.data.cells import Cells, Places
 from model.data.neighborhoods import Neighborhoods, neighborhoods
 
 NUM_CHANNELS = 4
-FIELDS = ("last_values", "last_ages", "next_values", "next_ages", "means", "counts")
+FIELDS = ("values", "ages", "means", "counts")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,11 @@ def slow_neighborhoods(case: Case, *, is_causal: bool) -> "Neighborhoods[np.ndar
         ]
         for series, time in zip(case.places.series, case.places.times, strict=True)
     ]
-    return Neighborhoods(*np.array(rows).transpose(2, 0, 1).astype(np.float32))
+    last, last_age, following, next_age, means, counts = (
+        np.array(rows).transpose(2, 0, 1).astype(np.float32)
+    )
+    values, ages = np.stack([last, following], 1), np.stack([last_age, next_age], 1)
+    return Neighborhoods(values, ages, means, counts)
 
 
 def _slow_channel(record: dict[float, float], now: float, *, is_causal: bool) -> list[float]:
@@ -106,12 +110,12 @@ def test_a_value_at_the_place_itself_is_last_and_next() -> None:
     )
     case = Case(cells, Places(np.zeros(1, dtype=int), np.array([2.0])))
     found = case.describe(is_causal=False)
-    assert (found.last_values[0, 0], found.next_values[0, 0]) == (20.0, 20.0)
-    assert (found.last_ages[0, 0], found.next_ages[0, 0]) == (0.0, 0.0)
+    assert found.values[0, :, 0].tolist() == [20.0, 20.0]
+    assert found.ages[0, :, 0].tolist() == [0.0, 0.0]
     assert (found.means[0, 0], found.counts[0, 0]) == (30.0, 3.0)
     causal = case.describe(is_causal=True)
-    assert (causal.last_values[0, 0], causal.last_ages[0, 0]) == (20.0, 0.0)
-    assert (causal.next_values[0, 0], causal.next_ages[0, 0]) == (0.0, np.inf)
+    assert causal.values[0, :, 0].tolist() == [20.0, 0.0]
+    assert causal.ages[0, :, 0].tolist() == [0.0, np.inf]
     assert (causal.means[0, 0], causal.counts[0, 0]) == (15.0, 2.0)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.cells import Cells, Places
+from model.data.cells import AFTER, BEFORE, Cells, Places
 from model.data.own_records import OwnRecords, own_records
 
 NUM_CHANNELS = 3
@@ -65,15 +65,15 @@ def slow_records(case: Case, *, is_causal: bool) -> "OwnRecords[np.ndarray]":
         times, values = cells.places.times[own], cells.values[own]
         before, after = np.flatnonzero(times <= now)[::-1], np.flatnonzero(times >= now)
         after = after[: 0 if is_causal else None]
-        row = []
+        sides: list[tuple[np.ndarray, np.ndarray]] = []
         for side in (before, after):
             nearest = side[:NUM_NEIGHBORS]
             absent = NUM_NEIGHBORS - len(nearest)
-            row += [np.append(values[nearest], [0.0] * absent)]
-            row += [np.append(np.abs(now - times[nearest]), [np.inf] * absent)]
+            ages = np.append(np.abs(now - times[nearest]), [np.inf] * absent)
+            sides.append((np.append(values[nearest], [0.0] * absent), ages))
         has_any = len(values) > 0
         moments = [values.mean(), len(values), values.std()] if has_any else [0.0, 0, 0.0]
-        rows.append([*row, *moments])
+        rows.append([*(np.stack(arrays) for arrays in zip(*sides, strict=True)), *moments])
     return OwnRecords(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
@@ -99,13 +99,13 @@ def test_a_value_at_the_time_of_the_query_is_on_both_sides() -> None:
     )
     case = Case(cells, Places(np.zeros(1, dtype=int), np.array([2.0])), np.zeros(1, dtype=int))
     found = case.describe(is_causal=False)
-    assert found.values_before[0].tolist() == [20.0, 10.0, 0.0]
-    assert found.ages_before[0].tolist() == [0.0, 1.0, np.inf]
-    assert found.values_after[0].tolist() == [20.0, 60.0, 0.0]
-    assert found.ages_after[0].tolist() == [0.0, 2.0, np.inf]
+    assert found.values[0, BEFORE].tolist() == [20.0, 10.0, 0.0]
+    assert found.ages[0, BEFORE].tolist() == [0.0, 1.0, np.inf]
+    assert found.values[0, AFTER].tolist() == [20.0, 60.0, 0.0]
+    assert found.ages[0, AFTER].tolist() == [0.0, 2.0, np.inf]
     assert (found.means[0], found.counts[0]) == (30.0, 3.0)
     causal = case.describe(is_causal=True)
-    assert not np.isfinite(causal.ages_after).any()
+    assert not np.isfinite(causal.ages[:, AFTER]).any()
     assert (causal.means[0], causal.counts[0], causal.spreads[0]) == (15.0, 2.0, 5.0)
 
 
