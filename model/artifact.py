@@ -33,7 +33,7 @@ from model.data.normalization import Normalization
 from model.data.variables import Catalogue
 from model.errors import ArtifactError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _REQUIRED = (
     "config.json",

@@ -100,7 +100,8 @@ def _linear_moments(
     first = 0.5 * (pieces.above * (1 - at_high) - pieces.below * (1 - at_low))
     second = pieces.above * (1 - (1 + pieces.to_high) * at_high)
     second += pieces.below * (1 - (1 + pieces.to_low) * at_low)
-    return pieces.middle + pieces.spread * first, pieces.spread**2 * (second - first**2)
+    variance = np.maximum(second - first**2, 0.0)
+    return pieces.middle + pieces.spread * first, pieces.spread**2 * variance
 
 
 def _log_moments(
@@ -109,7 +110,8 @@ def _log_moments(
     """Return mean and variance of exp(clipped value) - offset."""
     middle = np.exp(pieces.middle)
     first, second = (_relative_moment(pieces, power) for power in (1, 2))
-    return middle * (1 + first) - offset, middle**2 * (second - 2 * first - first**2)
+    variance = np.maximum(second - 2 * first - first**2, 0.0)
+    return middle * (1 + first) - offset, middle**2 * variance
 
 
 def _relative_moment(pieces: _Pieces, power: int) -> Float[np.ndarray, "component query"]:

@@ -129,8 +129,10 @@ class LaplaceMixture:
         draw_means = reduce_components(weight * mean_of) / share
         spread = variance_of + (mean_of - draw_means) ** 2
         mean = reduce_components(share * draw_means)
+        low, high = normalization.low[self.channels], normalization.high[self.channels]
         return Moments(
-            mean=mean,
+            # Rounding must not take an answer out of the plausible range.
+            mean=np.minimum(np.maximum(mean, low), high),
             latent_variance=reduce_components(share * (draw_means - mean) ** 2),
             observation_variance=reduce_components(reduce_components(weight * spread)),
         )

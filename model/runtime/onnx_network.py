@@ -77,6 +77,8 @@ def _session(graph: bytes, num_threads: int) -> "InferenceSession":
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
+    # Planned for one set of shapes; ours differ from request to request.
+    options.enable_mem_pattern = False
     # A thread that waits in a loop takes the processor from the ones that answer.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
