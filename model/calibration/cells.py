@@ -36,7 +36,7 @@ class Surroundings:
     @classmethod
     def of(cls, context: Cohort, query: Query, num_channels: int) -> "Surroundings":
         """Look at each query's own series."""
-        owners = np.repeat(np.arange(len(context)), np.diff(query.offsets))
+        owners = query.series_indices
         origins = context.times_hours[context.offsets[:-1]]
         asked = hours_since(query.times_hours, origins[owners])
         seen = hours_since(context.times_hours, origins[context.series_indices])

@@ -80,7 +80,7 @@ class LevelMaps:
         return cls(np.round(table, _DECIMALS))
 
     def apply(
-        self, levels: Float[np.ndarray, "level query"], cells: Int[np.ndarray, " query"]
+        self, levels: Float[np.ndarray, "level _"], cells: Int[np.ndarray, " query"]
     ) -> Float[np.ndarray, "level query"]:
         """Return the model's level for each nominal level, strictly between 0 and 1."""
         right = np.clip(np.searchsorted(KNOTS, levels, side="right"), 1, len(KNOTS) - 1)

@@ -137,8 +137,7 @@ class Calibration:
         Nondecreasing in the asked level, strictly between 0 and 1.
         """
         asked = levels[:, None] if levels.ndim == 1 else levels
-        cells = surroundings.cells
-        return self.level_maps.apply(np.broadcast_to(asked, (len(levels), len(cells))), cells)
+        return self.level_maps.apply(asked, surroundings.cells)
 
     def variance_factor(self, surroundings: Surroundings) -> Float[np.ndarray, " query"]:
         """Return by what to multiply the predicted variance, and both of its parts."""

@@ -15,6 +15,7 @@ all its shapes from its inputs.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -47,6 +48,11 @@ class Query:
     offsets: Int[np.ndarray, " series_plus_one"]
     times_hours: Float[np.ndarray, " query"]
     channels: Int[np.ndarray, " query"]
+
+    @cached_property
+    def series_indices(self) -> Int[np.ndarray, " query"]:
+        """Owner of each entry."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     @classmethod
     def at(cls, target: Cohort) -> "Query":
@@ -141,7 +147,7 @@ def build_batch(
         raise ValueError("every series of `context` needs at least one observation")
     origins = context.times_hours[context.offsets[:-1]]
     cells = standardized_cells(context, normalization, origins)
-    query_series = np.repeat(np.arange(len(context)), np.diff(query.offsets))
+    query_series = query.series_indices
     asked = Places(query_series, hours_since(query.times_hours, origins[query_series]))
     points, owners = _distinct(asked)
     spans = cells.places.times[context.offsets[1:] - 1]

@@ -7,6 +7,7 @@ padding here. Time is hours from the series' origin, values are in canonical uni
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import SupportsIndex
 
 import numpy as np
@@ -59,12 +60,12 @@ class Cohort:
     def __iter__(self) -> Iterator[Series]:
         return (self[index] for index in range(len(self)))
 
-    @property
+    @cached_property
     def counts(self) -> Int[np.ndarray, " series"]:
         """Number of observations of each series."""
         return np.diff(self.offsets)
 
-    @property
+    @cached_property
     def series_indices(self) -> Int[np.ndarray, " observation"]:
         """Owner of each observation."""
         return np.repeat(np.arange(len(self)), self.counts)

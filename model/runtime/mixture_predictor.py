@@ -7,8 +7,6 @@ from jaxtyping import Float
 
 from model.artifact import Artifact
 from model.calibration import Surroundings
-from model.data.batch import Query
-from model.data.series import Cohort
 from model.runtime.courses import normal_courses
 from model.runtime.decoding import NUM_DRAWS, Decoded, decode, summary_noise
 from model.runtime.mixture import LaplaceMixture
@@ -66,7 +64,6 @@ class MixturePredictor:
             observation_variance=factor * moments.observation_variance,
             quantiles=mixture.quantiles(levels, normalization),
             samples=self._samples(request, decoded, mixture, surroundings),
-            outside_hours=_outside_hours(request),
             support=_support(request, num_channels),
             held_out_subjects=calibration.held_out_subjects(surroundings),
             is_uninformative=calibration.is_uninformative(core, surroundings),
@@ -82,7 +79,7 @@ class MixturePredictor:
     ) -> Float[np.ndarray, "sample query"]:
         if request.num_samples == 0:
             return np.empty((0, len(request.query.times_hours)))
-        series = np.repeat(np.arange(len(request.context)), np.diff(request.query.offsets))
+        series = request.query.series_indices
         origins = request.context.times_hours[request.context.offsets[:-1]]
         channels = request.query.channels
         courses = normal_courses(
@@ -101,18 +98,8 @@ class MixturePredictor:
         return normalization.to_grid(canonical, channels[None])
 
 
-def _outside_hours(request: Request) -> Float[np.ndarray, " query"]:
-    context, query = request.context, request.query
-    series = np.repeat(np.arange(len(context)), np.diff(query.offsets))
-    first = context.times_hours[context.offsets[:-1]][series]
-    last = context.times_hours[context.offsets[1:] - 1][series]
-    return np.maximum(0.0, np.maximum(first - query.times_hours, query.times_hours - last))
-
-
 def _support(request: Request, num_channels: int) -> np.ndarray:
-    context: Cohort = request.context
-    query: Query = request.query
-    series = np.repeat(np.arange(len(context)), np.diff(query.offsets))
+    context, query = request.context, request.query
     flat = context.series_indices * num_channels + context.channels
     counts = np.bincount(flat, minlength=len(context) * num_channels)
-    return counts[series * num_channels + query.channels]
+    return counts[query.series_indices * num_channels + query.channels]

@@ -32,11 +32,10 @@ class Prediction:
 
     Everything is calibrated on held-out subjects. predictive variance = latent_variance +
     observation_variance. `samples` are joint: the draws of one row belong to one course of the
-    series. `outside_hours` is how far a query lies before the first or after the last context
-    observation (0 inside); `support` counts the context observations of its variable;
-    `held_out_subjects` how many subjects its coverage was calibrated on. `is_uninformative` is True
-    where the answer says of this subject what is true of anyone. `out_of_distribution` is, for each
-    series, the share of held-out series that look less unusual to the encoder.
+    series. `support` counts the context observations of a query's variable; `held_out_subjects` how
+    many subjects its coverage was calibrated on. `is_uninformative` is True where the answer says of
+    this subject what is true of anyone. `out_of_distribution` is, for each series, the share of
+    held-out series that look less unusual to the encoder.
     """
 
     mean: Float[np.ndarray, " query"]
@@ -44,7 +43,6 @@ class Prediction:
     observation_variance: Float[np.ndarray, " query"]
     quantiles: Float[np.ndarray, "level query"]
     samples: Float[np.ndarray, "sample query"]
-    outside_hours: Float[np.ndarray, " query"]
     support: Int[np.ndarray, " query"]
     held_out_subjects: Int[np.ndarray, " query"]
     is_uninformative: Bool[np.ndarray, " query"]

@@ -89,7 +89,6 @@ def _of_series(prediction: Prediction, number: int, start: int, stop: int) -> Pr
         observation_variance=prediction.observation_variance[start:stop],
         quantiles=prediction.quantiles[:, start:stop],
         samples=prediction.samples[:, start:stop],
-        outside_hours=prediction.outside_hours[start:stop],
         support=prediction.support[start:stop],
         held_out_subjects=prediction.held_out_subjects[start:stop],
         is_uninformative=prediction.is_uninformative[start:stop],
