@@ -115,6 +115,27 @@ def test_who_was_read_by_a_version_is_answered_by_it(
         _check(after, range(4, 8), "2", expected)
 
 
+def test_versions_that_wait_together_are_not_mixed(
+    registry: Registry, expected: Mapping[str, list[Json]]
+) -> None:
+    held = HeldPredictor(opened(registry.artifact_dir("1")))
+    with following(registry, held, queue_capacity=7) as client, ThreadPoolExecutor(7) as pool:
+        first = pool.submit(post, client, 0)
+        assert held.is_running.wait(timeout=30)
+        activate(registry, "2")
+        wait_for(lambda: listed(client) == [("2", "active"), ("1", "loaded")])
+        pinned = ["1", "2", "1", "2", "2", "1"]
+        asked = [
+            pool.submit(post, client, number, model_version=version)
+            for number, version in enumerate(pinned)
+        ]
+        wait_until_full(client)
+        held.let_go.set()
+        _check([first], range(1), "1", expected)
+        for number, version in enumerate(pinned):
+            _check([asked[number]], range(number, number + 1), version, expected)
+
+
 def _check(
     asked: list["Future[httpx.Response]"],
     numbers: range,
