@@ -9,6 +9,7 @@
     metrics.json          held-out errors
     card.md               for people
     model.onnx            the network as a graph, for a process without torch; may be missing
+    golden.json           simulated series and their answers, for a self-test; may be missing
 
 Nothing is pickled and no file holds an import path. Loading checks every hash and refuses a file
 that the manifest does not list.
@@ -32,6 +33,7 @@ from model.config import LatentODEConfig
 from model.data.normalization import Normalization
 from model.data.variables import Catalogue
 from model.errors import ArtifactError
+from model.golden import Golden
 
 SCHEMA_VERSION = 4
 
@@ -44,7 +46,7 @@ _REQUIRED = (
     "metrics.json",
     "card.md",
 )
-_OPTIONAL = ("model.onnx",)
+_OPTIONAL = ("model.onnx", "golden.json")
 _MAX_BYTES = 2**31
 
 
@@ -78,6 +80,7 @@ class Artifact:
     metrics: Mapping[str, Any]
     card: str
     onnx: bytes | None = None
+    golden: Golden | None = None
 
 
 def write_artifact(
@@ -92,6 +95,7 @@ def write_artifact(
     card: str,
     provenance: Mapping[str, Any],
     onnx: bytes | None = None,
+    golden: Golden | None = None,
 ) -> None:
     """Write a complete artifact and put it in place at once, replacing what stood there.
 
@@ -108,6 +112,8 @@ def write_artifact(
     }
     if onnx is not None:
         contents["model.onnx"] = onnx
+    if golden is not None:
+        contents["golden.json"] = _json_bytes(golden.to_json(), is_compact=True)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = Manifest(files=files, **provenance)
     contents["manifest.json"] = _json_bytes(asdict(manifest))
@@ -121,6 +127,17 @@ def write_artifact(
             raise ArtifactError(f"{directory} exists and is not an artifact; choose another --out")
         shutil.rmtree(directory)
     staging.rename(directory)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read what an artifact says that it is, without reading the rest.
+
+    Raises
+    ------
+    ArtifactError
+        If there is no manifest, or none of this program's schema.
+    """
+    return _parse_manifest(_read(directory, "manifest.json"))
 
 
 def load_artifact(directory: Path) -> Artifact:
@@ -154,11 +171,16 @@ def load_artifact(directory: Path) -> Artifact:
             metrics=json.loads(contents["metrics.json"]),
             card=contents["card.md"].decode(),
             onnx=contents.get("model.onnx"),
+            golden=_parse_golden(contents.get("golden.json")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"{directory} holds files that this program cannot read: {error}"
         ) from error
+
+
+def _parse_golden(content: bytes | None) -> Golden | None:
+    return None if content is None else Golden.from_json(json.loads(content))
 
 
 def _parse_manifest(content: bytes) -> Manifest:

@@ -1,4 +1,4 @@
-"""`python -m service serve | demo | openapi`. Exit status: 0, 1 (failed), 2 (usage)."""
+"""`python -m service serve | demo | openapi | settings | registry`. Exit status: 0, 1 (failed), 2 (usage)."""
 
 import json
 from enum import StrEnum
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from service.registry.commands import registry_app
 
 if TYPE_CHECKING:
     from model.runtime.predictor import Predictor
@@ -17,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(registry_app, name="registry")
 
 
 class DeviceName(StrEnum):
@@ -38,7 +41,7 @@ class BackendName(StrEnum):
 Artifact = Annotated[
     Path | None,
     typer.Option(
-        help="Directory of the artifact [env: LACUNA_ARTIFACT].",
+        help="Directory of the artifact, or of a registry [env: LACUNA_ARTIFACT].",
         show_default=False,
         file_okay=False,
     ),

@@ -1,9 +1,8 @@
-"""The application: its slices, its error mapping, and the lifespan that owns the predictor."""
+"""The application: its slices, its error mapping, and the lifespan that owns the models."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,10 +14,11 @@ import service.operations.documentation
 import service.operations.health
 from model.runtime.predictor import Predictor
 from service.errors import add_error_handlers
-from service.inference.loading import open_predictor, warm_up
 from service.inference.queue import PredictionQueue
 from service.openapi import describe
 from service.operations.middleware import RequestLog
+from service.registry.loaded import LoadedModels
+from service.registry.loading_thread import LoadingThread
 from service.settings import Settings
 from service.state import State
 
@@ -28,7 +28,6 @@ _DESCRIPTION = (
     "we. Errors are problems (RFC 9457) with a stable `code` and the path of the fault; they never "
     "repeat what was posted. For research use; an estimate is not a measurement."
 )
-_logger = logging.getLogger("service.app")
 
 
 class Application(FastAPI):
@@ -47,7 +46,7 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAP
     Parameters
     ----------
     predictor
-        What answers; by default the artifact of the settings is loaded at startup.
+        What answers at first; by default the artifact of the settings is loaded at startup.
     """
     app = Application(
         title="Lacuna",
@@ -79,37 +78,12 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         queue = PredictionQueue(settings)
-        loading = asyncio.create_task(_load(queue, settings, predictor))
-        yield State(settings=settings, queue=queue)
-        loading.cancel()
-        with suppress(asyncio.CancelledError):
-            await loading
+        models = LoadedModels(retry_after_seconds=settings.retry_after_seconds)
+        # Beside the running server, so that the probes can tell.
+        loading = LoadingThread(models, settings, predictor)
+        loading.start()
+        yield State(settings=settings, queue=queue, models=models)
+        await asyncio.to_thread(loading.stop)
         queue.close()
 
     return lifespan
-
-
-async def _load(queue: PredictionQueue, settings: Settings, predictor: Predictor | None) -> None:
-    """Load beside the running server, so that the probes can tell."""
-
-    def load() -> Predictor:
-        if predictor is not None:
-            return warm_up(predictor)
-        if settings.artifact is None:
-            raise ValueError("LACUNA_ARTIFACT is not set")
-        return warm_up(
-            open_predictor(
-                settings.artifact,
-                backend=settings.backend,
-                device=settings.device,
-                num_threads=settings.num_threads,
-            )
-        )
-
-    try:
-        await queue.load(load)
-    except Exception as error:  # any failure means the same: never ready
-        queue.load_error = type(error).__name__
-        _logger.exception("the model could not be loaded")
-    else:
-        _logger.info("ready")

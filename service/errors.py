@@ -2,7 +2,7 @@
 
 ServiceError                 status   code
 ├── MalformedBodyError       400      invalid_json, not_finite, duplicate_key
-├── InvalidRequestError      422      invalid_request, all_series_failed
+├── InvalidRequestError      422      invalid_request, all_series_failed, model_version_not_loaded
 ├── SeriesRefusedError       422      one of `Fault`: this series has no answer, others may
 ├── TooLargeError            413      body_too_large, too_many_series, ..._queries, ..._samples
 ├── MediaTypeError           415      unsupported_media_type

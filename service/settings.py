@@ -18,7 +18,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LACUNA_", frozen=True, extra="ignore")
 
     artifact: Path | None = Field(
-        default=None, description="Directory of the artifact to serve. Required by `serve`."
+        default=None,
+        description="Directory of the artifact to serve, or of a registry of them. Required by "
+        "`serve`.",
+    )
+    registry_poll_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="How often the server looks whether another version of the registry has become "
+        "active, in seconds. A look is one `stat` of registry.json.",
     )
     host: str = Field(
         default="127.0.0.1",

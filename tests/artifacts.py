@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.artifact import load_artifact, write_artifact
+from model.artifact import Artifact, load_artifact, write_artifact
 from model.calibration import Calibration
 from model.config import LatentODEConfig
 from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.latent_ode import LatentODE
+from model.runtime.backends import load_predictor
+from model.runtime.self_test import answer_golden
 from tests.series import random_cohort
 
 _SEED = 20120101
@@ -82,7 +84,25 @@ def export_in_another_process(directory: Path) -> bytes:
 
 def add_graph(directory: Path, graph: bytes) -> None:
     """Write the artifact again, with a graph."""
-    artifact = load_artifact(directory)
+    write_again(replace(load_artifact(directory), onnx=graph), directory)
+
+
+def write_version(source: Path, directory: Path, version: str, *, has_golden: bool = True) -> None:
+    """Write an artifact as another version, whose answers are unlike those of every other version."""
+    artifact = load_artifact(source)
+    generator = np.random.default_rng([_SEED, *version.encode()])
+    altered = replace(
+        artifact,
+        manifest=replace(artifact.manifest, version=version),
+        weights={name: _shaken(value, generator) for name, value in artifact.weights.items()},
+        onnx=None,
+    )
+    golden = answer_golden(load_predictor(altered, device="cpu"), generator)
+    write_again(replace(altered, golden=golden if has_golden else None), directory)
+
+
+def write_again(artifact: Artifact, directory: Path) -> None:
+    """Write what was read, or a changed copy of it."""
     provenance = asdict(artifact.manifest)
     del provenance["files"], provenance["schema_version"]
     write_artifact(
@@ -95,8 +115,14 @@ def add_graph(directory: Path, graph: bytes) -> None:
         metrics=artifact.metrics,
         card=artifact.card,
         provenance=provenance,
-        onnx=graph,
+        onnx=artifact.onnx,
+        golden=artifact.golden,
     )
+
+
+def _shaken(value: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    noise = generator.standard_normal(value.shape)
+    return (value + 0.1 * noise).astype(value.dtype)
 
 
 def random_network(config: LatentODEConfig, generator: np.random.Generator) -> LatentODE:

@@ -20,8 +20,10 @@ from model.data.rolling import WINDOW_HOURS
 from model.data.series import Cohort
 from model.data.windows import cut_spans
 from model.export import Parity
+from model.golden import Golden
 from model.latent_ode import LatentODE
 from model.runtime.mixture_predictor import MixturePredictor
+from model.runtime.self_test import answer_golden
 from model.runtime.torch_network import TorchNetwork
 from training.baselines import LeastSquares
 from training.calibrate import calibrate
@@ -151,7 +153,9 @@ def _write(
     """Judge on held-out subjects, and write the artifact."""
     rules = _least_squares(prepared)
 
-    def write(directory: Path, evaluations: Sequence[Evaluation]) -> None:
+    def write(
+        directory: Path, evaluations: Sequence[Evaluation], golden: Golden | None = None
+    ) -> None:
         write_artifact(
             directory,
             config=served.network.config,
@@ -170,16 +174,19 @@ def _write(
             card=_card(prepared, trainer, served.certificate, evaluations, name, artifact_version),
             provenance=_provenance(prepared, trainer.config, name, artifact_version),
             onnx=None if served.graph is None else served.graph.content,
+            golden=golden,
         )
 
-    # The held-out subjects are answered by what is served, so it is written once without them.
+    # The held-out subjects and the golden series are answered by what is served, so it is written
+    # once without them.
     unjudged = artifact_dir.with_name(artifact_dir.name + ".unjudged")
     write(unjudged, ())
     predictor = MixturePredictor(
         load_artifact(unjudged), TorchNetwork(served.network.to(trainer.device))
     )
     held_out = prepared.dataset.cohort.select(prepared.split.held_out)
-    write(artifact_dir, judge(predictor, held_out, rules, seed=trainer.config.seed))
+    golden = answer_golden(predictor, np.random.default_rng(trainer.config.seed))
+    write(artifact_dir, judge(predictor, held_out, rules, seed=trainer.config.seed), golden)
     shutil.rmtree(unjudged)
 
 

@@ -10,8 +10,11 @@ from model.data.variables import Static, Variable
 from service.catalogue.schemas import (
     ModelDetail,
     ModelList,
+    ModelState,
     ModelSummary,
     PlausibleRange,
+    RefusedModel,
+    Serving,
     StaticDescription,
     VariableDescription,
     VariableList,
@@ -26,36 +29,41 @@ router = APIRouter(prefix="/v1", tags=["catalogue"], responses=NOT_READY | DEFAU
 
 @router.get("/models", response_model=ModelList)
 async def models(request: Request) -> Response:
-    """List the loaded models."""
-    artifact = _artifact(request)
-    manifest = artifact.manifest
-    summary = ModelSummary(manifest.name, manifest.version, artifact.sha256, manifest.created)
-    return json_response(ModelList([summary]))
+    """List the models that are loaded, and what of the registry was refused last."""
+    models = state_of(request)["models"]
+    models.require_ready()
+    states: tuple[Serving, Serving] = (ModelState.ACTIVE, ModelState.LOADED)
+    loaded = [
+        _summary(predictor.artifact, state)
+        for predictor, state in zip(models.predictors, states, strict=False)
+    ]
+    refused = [
+        RefusedModel(ModelState.REFUSED, refusal.reason, refusal.version)
+        for refusal in models.refusals
+    ]
+    return json_response(ModelList([*loaded, *refused]))
 
 
 @router.get("/models/{name}/{version}", response_model=ModelDetail)
 async def model(request: Request, name: str, version: str) -> Response:
     """Give the card, the held-out metrics and the manifest of a loaded model."""
-    artifact = _artifact(request)
-    manifest = artifact.manifest
-    if (name, version) != (manifest.name, manifest.version):
-        raise NotFoundError("no such model is loaded; /v1/models lists those that are")
-    return json_response(
-        ModelDetail(
-            name,
-            version,
-            artifact.sha256,
-            asdict(manifest),
-            dict(artifact.metrics),
-            artifact.card,
-        )
-    )
+    models = state_of(request)["models"]
+    models.require_ready()
+    for artifact in (predictor.artifact for predictor in models.predictors):
+        manifest = artifact.manifest
+        if (name, version) == (manifest.name, manifest.version):
+            metrics = dict(artifact.metrics)
+            detail = ModelDetail(
+                name, version, artifact.sha256, asdict(manifest), metrics, artifact.card
+            )
+            return json_response(detail)
+    raise NotFoundError("no such model is loaded; /v1/models lists those that are")
 
 
 @router.get("/variables", response_model=VariableList)
 async def variables(request: Request) -> Response:
-    """List the variables and statics that the model knows, with codes, units and ranges."""
-    catalogue = _artifact(request).catalogue
+    """List the variables and statics that the active model knows, with codes, units and ranges."""
+    catalogue = state_of(request)["models"].active.artifact.catalogue
     return json_response(
         VariableList(
             [_variable(one) for one in catalogue], [_static(one) for one in catalogue.statics]
@@ -63,8 +71,9 @@ async def variables(request: Request) -> Response:
     )
 
 
-def _artifact(request: Request) -> Artifact:
-    return state_of(request)["queue"].predictor.artifact
+def _summary(artifact: Artifact, state: Serving) -> ModelSummary:
+    manifest = artifact.manifest
+    return ModelSummary(manifest.name, manifest.version, artifact.sha256, manifest.created, state)
 
 
 def _variable(variable: Variable) -> VariableDescription:

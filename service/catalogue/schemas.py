@@ -1,9 +1,24 @@
 """The wire format of the catalogue."""
 
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, Literal
 
 from model.data.variables import Kind
+
+
+class ModelState(StrEnum):
+    """Whom a version answers."""
+
+    ACTIVE = "active"
+    """Every request that pins no version."""
+    LOADED = "loaded"
+    """Requests that pin it. It was active before."""
+    REFUSED = "refused"
+    """Nobody: it was to be loaded and could not be."""
+
+
+Serving = Literal[ModelState.ACTIVE, ModelState.LOADED]
 
 
 @dataclass(frozen=True)
@@ -14,13 +29,26 @@ class ModelSummary:
     version: str
     sha256: str
     created: str
+    state: Serving
+
+
+@dataclass(frozen=True)
+class RefusedModel:
+    """A version of the registry that is not served, and why.
+
+    There is no `version` where the registry itself could not be read.
+    """
+
+    state: Literal[ModelState.REFUSED]
+    reason: str
+    version: str | None = None
 
 
 @dataclass(frozen=True)
 class ModelList:
-    """The loaded models."""
+    """The active model first, then another that is loaded, then what was refused last."""
 
-    models: list[ModelSummary]
+    models: list[ModelSummary | RefusedModel]
 
 
 @dataclass(frozen=True)

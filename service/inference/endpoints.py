@@ -93,16 +93,18 @@ async def validate(request: Request) -> Response:
     The answer is 200 even where every series would be refused: the faults are what was asked for.
     """
     raw = await read_body(request, max_bytes=state_of(request)["settings"].max_body_bytes)
-    queue = state_of(request)["queue"]
-    with queue.permit():
-        posted = await _read(request, raw, ValidateRequest, Reach.ANYWHERE, queue.predictor)
+    with state_of(request)["queue"].permit():
+        posted = await _read(request, raw, ValidateRequest, Reach.ANYWHERE)
     return json_response(ValidationReport([_report(one) for one in posted.read.series]))
 
 
 @dataclass(frozen=True)
 class _Posted:
+    """A request, and the model that read it and is to answer it."""
+
     body: AnyRequest
     read: ReadRequest
+    predictor: Predictor
 
 
 async def _answer(
@@ -112,15 +114,14 @@ async def _answer(
     # The permit comes after the body: a slow client holds its own connection, and nobody's place.
     raw = await read_body(request, max_bytes=state_of(request)["settings"].max_body_bytes)
     with queue.permit():
-        predictor = queue.predictor
-        posted = await _read(request, raw, schema, reach, predictor)
+        posted = await _read(request, raw, schema, reach)
         require_any(posted.read)
         body = posted.body
         options = Options(tuple(body.quantile_levels), body.num_samples, body.seed)
-        asked = Asked(predictor, posted.read.good, options, detail)
+        asked = Asked(posted.predictor, posted.read.good, options, detail)
         timed = await until_gone(request, queue.answer(asked))
     answer = Answer(
-        _identity(predictor),
+        _identity(posted.predictor),
         body.seed,
         _in_order(posted.read, timed.series),
         Timings(round(timed.queue_ms, 3), round(timed.predict_ms, 3)),
@@ -129,17 +130,16 @@ async def _answer(
     return await _off_loop(lambda: json_response(answer), is_big=num_numbers > _INLINE_NUMBERS)
 
 
-async def _read(
-    request: Request, raw: bytes, schema: type[AnyRequest], reach: Reach, predictor: Predictor
-) -> _Posted:
-    settings = state_of(request)["settings"]
-    catalogue = predictor.artifact.catalogue
+async def _read(request: Request, raw: bytes, schema: type[AnyRequest], reach: Reach) -> _Posted:
+    settings, models = state_of(request)["settings"], state_of(request)["models"]
+    models.require_ready()
 
     def read() -> _Posted:
         body = parse_body(raw, schema, field_names=FIELD_NAMES)
-        return _Posted(
-            body, read_request(body, catalogue=catalogue, settings=settings, reach=reach)
-        )
+        predictor = models.of_version(body.model_version)
+        catalogue = predictor.artifact.catalogue
+        read = read_request(body, catalogue=catalogue, settings=settings, reach=reach)
+        return _Posted(body, read, predictor)
 
     return await _off_loop(read, is_big=len(raw) > _INLINE_BYTES)
 

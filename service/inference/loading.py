@@ -1,4 +1,4 @@
-"""From an artifact directory to a predictor that has answered once."""
+"""From an artifact directory to a predictor that has answered, and answers as it did at training."""
 
 import logging
 from pathlib import Path
@@ -11,6 +11,8 @@ from model.data.series import Cohort, Series
 from model.errors import ArtifactError
 from model.runtime.backends import Backend, Device, load_predictor
 from model.runtime.predictor import Predictor, Request
+from model.runtime.self_test import self_test
+from service.registry.registry import active_artifact_dir
 
 _logger = logging.getLogger("service.loading")
 
@@ -18,24 +20,27 @@ _logger = logging.getLogger("service.loading")
 def open_predictor(
     directory: Path, *, backend: Backend, device: Device, num_threads: int
 ) -> Predictor:
-    """Load the artifact and what computes its answers.
+    """Load an artifact, or the active one of a registry, warm up and test what computes its answers.
 
     Raises
     ------
     ArtifactError
-        If the directory is not a whole and unaltered artifact, or the backend or device is not there.
+        If the directory is not a whole and unaltered artifact, or the backend or device is not
+        there, or it does not answer its golden series as at training.
     """
     if not directory.is_dir():
         raise ArtifactError(f"{directory} is not a directory")
-    artifact = load_artifact(directory)
+    artifact = load_artifact(active_artifact_dir(directory))
     predictor = load_predictor(artifact, backend=backend, device=device, num_threads=num_threads)
-    _logger.info(
-        "loaded %s %s (sha256 %s) for %s",
-        artifact.manifest.name,
-        artifact.manifest.version,
-        artifact.sha256[:12],
-        predictor.computed_by,
-    )
+    warm_up(predictor)
+    name = f"{artifact.manifest.name} {artifact.manifest.version}"
+    if not self_test(predictor):
+        _logger.warning(
+            "%s carries no golden.json: nobody can tell whether this machine answers as the one that "
+            "fitted it; fit again to get one",
+            name,
+        )
+    _logger.info("loaded %s (sha256 %s) for %s", name, artifact.sha256[:12], predictor.computed_by)
     return predictor
 
 

@@ -9,14 +9,13 @@ before its turn never reaches the model.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import final
 
-from model.runtime.predictor import Predictor
-from service.errors import NoCapacityError, NotReadyError, TimedOutError
+from service.errors import NoCapacityError, TimedOutError
 from service.inference.answers import AnsweredSeries
 from service.inference.batching import Asked, answer_batch
 from service.settings import Settings
@@ -40,7 +39,7 @@ class _Entry:
 
 @final
 class PredictionQueue:
-    """Owns the predictor and its thread. Used from one event loop."""
+    """Owns the thread in which predictors run. Used from one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -48,31 +47,6 @@ class PredictionQueue:
         self._in_use = 0
         self._waiting: deque[_Entry] = deque()
         self._running: asyncio.Task[None] | None = None
-        self._predictor: Predictor | None = None
-        self.load_error: str | None = None
-
-    @property
-    def predictor(self) -> Predictor:
-        """The predictor, once it is loaded and warmed up.
-
-        Raises
-        ------
-        NotReadyError
-            Before that, or if loading failed.
-        """
-        if self._predictor is not None:
-            return self._predictor
-        if self.load_error is not None:
-            raise NotReadyError("the model could not be loaded; see the log", code="load_failed")
-        raise NotReadyError(
-            "the model is being loaded; ask again",
-            retry_after_seconds=self._settings.retry_after_seconds,
-        )
-
-    async def load(self, load: Callable[[], Predictor]) -> None:
-        """Load and warm up in the model's thread; ready afterwards."""
-        loop = asyncio.get_running_loop()
-        self._predictor = await loop.run_in_executor(self._executor, load)
 
     @contextmanager
     def permit(self) -> Iterator[None]:

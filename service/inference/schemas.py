@@ -148,6 +148,13 @@ class _Options(BaseModel):
     seed: Annotated[
         int, Field(ge=0, le=2**63 - 1, description="Same request, seed and model: same answer.")
     ] = 0
+    model_version: Annotated[
+        Name | None,
+        Field(
+            description="Version that is to answer; see /v1/models. By default the active one. One "
+            "that is not loaded is refused."
+        ),
+    ] = None
 
 
 def _example(series: dict[str, Any]) -> ConfigDict:

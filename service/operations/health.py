@@ -13,7 +13,7 @@ router = APIRouter(prefix="/health", tags=["operations"], responses=NOT_READY)
 @router.get("/live", response_model=dict[str, str])
 async def live(request: Request) -> Response:
     """Tell whether the process is ready or can become so. 503 asks for a restart."""
-    if state_of(request)["queue"].load_error is not None:
+    if state_of(request)["models"].has_failed:
         raise NotReadyError("the model could not be loaded; see the log", code="load_failed")
     return json_response({"status": "live"})
 
@@ -21,5 +21,5 @@ async def live(request: Request) -> Response:
 @router.get("/ready", response_model=dict[str, str])
 async def ready(request: Request) -> Response:
     """Tell whether the model is loaded and warmed up. 503 until then."""
-    manifest = state_of(request)["queue"].predictor.artifact.manifest
+    manifest = state_of(request)["models"].active.artifact.manifest
     return json_response({"status": "ready", "model": f"{manifest.name} {manifest.version}"})

@@ -40,10 +40,10 @@ def _section(title: str) -> list[str]:
 
 
 def test_every_command_of_the_readme_is_run_by_a_test() -> None:
-    sections = ("Two commands", "Your own records", "How good it is")
+    sections = ("Two commands", "Your own records", "How good it is", "Another version")
     run = [command for title in sections for command in _section(title)]
     assert [c for c in COMMANDS if c not in run and not c.startswith(NOT_RUN)] == []
-    assert len(run) == 11
+    assert len(run) == 14
 
 
 def _wait_until_ready(address: str, process: "subprocess.Popen[bytes]") -> None:
@@ -117,13 +117,26 @@ def test_the_commands_for_your_own_records_work(tmp_path: Path) -> None:
     *prepare, serve = _section("Your own records")
     for command in prepare:
         succeed(*_less_work(command), cwd=tmp_path)
+    _serve(serve, cwd=tmp_path)
+
+
+def _serve(command: str, *, cwd: Path) -> None:
+    """Run a command that serves, until it is ready; then stop it."""
     port = free_port()
-    words = [sys.executable, *shlex.split(serve)[1:], "--port", str(port)]
-    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+    words = [sys.executable, *shlex.split(command)[1:], "--port", str(port)]
+    with subprocess.Popen(words, cwd=cwd, stderr=subprocess.PIPE) as process:
         _wait_until_ready(f"http://127.0.0.1:{port}", process)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def test_the_commands_for_another_version_work(tiny_artifact: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_artifact, tmp_path / "artifacts" / "icu")
+    add, activate, serve = _section("Another version")
+    for command in (add, activate):
+        succeed(*shlex.split(command)[2:], cwd=tmp_path)
+    _serve(serve, cwd=tmp_path)
 
 
 def test_the_commands_behind_the_figures_work(data_root: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "epoch   3/3" in printed
     assert "graph: on " in printed
     assert (root / "icu" / "model.onnx").is_file()
+    assert (root / "icu" / "golden.json").is_file()
     return root
 
 
@@ -108,6 +109,8 @@ def test_a_killed_fit_resumes_to_the_same_artifact(folder: Path) -> None:
     whole, resumed = (folder / name / "weights.safetensors" for name in ("icu", "killed"))
     assert whole.read_bytes() == resumed.read_bytes()
     assert not (folder / "killed" / "model.onnx").exists()
+    golden, same = (folder / name / "golden.json" for name in ("icu", "killed"))
+    assert golden.read_bytes() == same.read_bytes()
 
 
 def test_truth_is_kept_beside_the_simulated_cohort(folder: Path) -> None:

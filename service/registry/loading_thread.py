@@ -1,0 +1,71 @@
+"""The thread that loads models, beside the server that answers with those that are loaded."""
+
+import logging
+import threading
+from typing import final
+
+from model.runtime.predictor import Predictor
+from service.inference.loading import open_predictor, warm_up
+from service.registry.following import RegistryFollower
+from service.registry.loaded import LoadedModels, Refusal
+from service.registry.registry import Registry, is_registry
+from service.settings import Settings
+
+_logger = logging.getLogger("service.loading")
+
+
+@final
+class LoadingThread:
+    """Loads what is to be served at the start, and then follows the registry, if it is one."""
+
+    def __init__(
+        self, models: LoadedModels, settings: Settings, predictor: Predictor | None = None
+    ) -> None:
+        self._models = models
+        self._settings = settings
+        self._given = predictor
+        self._is_stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more, and wait for the end of what is being loaded."""
+        self._is_stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        artifact = self._settings.artifact
+        follows = artifact is not None and is_registry(artifact)
+        if self._given is not None or not follows:
+            self._load_first()
+        if artifact is None or not follows:
+            return
+        follower = RegistryFollower(Registry(artifact), self._models, self._settings)
+        follower.look()
+        while not self._is_stopped.wait(self._settings.registry_poll_seconds):
+            follower.look()
+
+    def _load_first(self) -> None:
+        try:
+            self._models.activate(self._first())
+        except Exception as error:  # any failure means the same: never ready
+            self._models.refuse([Refusal(None, type(error).__name__)])
+            _logger.exception("the model could not be loaded")
+        else:
+            _logger.info("ready")
+
+    def _first(self) -> Predictor:
+        settings = self._settings
+        if self._given is not None:
+            return warm_up(self._given)
+        if settings.artifact is None:
+            raise ValueError("LACUNA_ARTIFACT is not set")
+        return open_predictor(
+            settings.artifact,
+            backend=settings.backend,
+            device=settings.device,
+            num_threads=settings.num_threads,
+        )
