@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-SECONDS = 60.0
-"""How long a reply may take before the test fails: longer than any machine needs."""
+SECONDS = 120.0
+"""How long a test or a reply may take before it fails: longer than any machine needs."""
 
 
 class LostAnswerError(Exception):

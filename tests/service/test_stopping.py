@@ -8,7 +8,7 @@ import pytest
 
 from model.runtime.predictor import Predictor
 from tests.service.cases import Case, make_cases
-from tests.service.raw_connection import RawConnection, Reply
+from tests.service.raw_connection import SECONDS, RawConnection, Reply
 from tests.service.server_process import server_process
 
 NUM_CLIENTS = 24
@@ -64,7 +64,7 @@ def test_a_request_in_flight_is_answered_and_every_later_one_refused(
             for connection in (begun, kept, living):
                 connection.close()
 
-        asyncio.run(run())
+        asyncio.run(asyncio.wait_for(run(), SECONDS))
         assert server.exit_status() == 0
         assert server.error_lines() == []
         with pytest.raises(ConnectionRefusedError):
@@ -120,7 +120,7 @@ def test_under_load_no_answer_is_lost_or_wrong(
             server.terminate()
             await asyncio.gather(*clients)
 
-        asyncio.run(run())
+        asyncio.run(asyncio.wait_for(run(), SECONDS))
         assert server.exit_status() == 0
         assert server.error_lines() == []
         assert tally.answered > 3 * NUM_CLIENTS
@@ -141,7 +141,7 @@ def test_a_body_that_never_ends_does_not_hold_up_the_end(
             connection.close()
             return reply
 
-        reply = asyncio.run(run())
+        reply = asyncio.run(asyncio.wait_for(run(), SECONDS))
         assert reply is not None
         assert (reply.status, reply.document["code"]) == (408, "body_timed_out")
         assert server.exit_status() == 0
