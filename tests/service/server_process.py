@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,12 @@ class ServerProcess:
         """Wait for the end."""
         return self.process.wait(timeout=_END_SECONDS)
 
+    def resident_mib(self) -> float:
+        """Return the memory that it holds."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines()
+        (line,) = [one for one in lines if one.startswith("VmRSS")]
+        return int(line.split()[1]) / 1024
+
     def error_lines(self) -> list[str]:
         """Return what the server complains about in its log."""
         lines = self.log.read_text(encoding="utf-8").splitlines()
@@ -42,11 +48,13 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(artifact: Path, log: Path, **settings: object) -> Iterator[ServerProcess]:
+def server_process(
+    artifact: Path, log: Path, *, python: Sequence[str] = (sys.executable,), **settings: object
+) -> Iterator[ServerProcess]:
     """Start a server, wait until it is ready, and end it, if it has not ended."""
     port = free_port()
     named = {f"LACUNA_{name.upper()}": str(value) for name, value in settings.items()}
-    command = [sys.executable, "-m", "service", "serve", "--device", "cpu"]
+    command = [*python, "-m", "service", "serve", "--device", "cpu"]
     with (
         log.open("wb") as lines,
         subprocess.Popen(

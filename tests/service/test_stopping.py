@@ -130,8 +130,13 @@ def test_under_load_no_answer_is_lost_or_wrong(
 def test_a_body_that_never_ends_does_not_hold_up_the_end(
     tiny_artifact: Path, tmp_path: Path, cases: list[Case]
 ) -> None:
-    limits = {"body_timeout_seconds": 2, "drain_seconds": 0, "shutdown_seconds": 50}
-    with server_process(tiny_artifact, tmp_path / "log.txt", **limits) as server:
+    with server_process(
+        tiny_artifact,
+        tmp_path / "log.txt",
+        body_timeout_seconds=2,
+        drain_seconds=0,
+        shutdown_seconds=50,
+    ) as server:
 
         async def run() -> Reply | None:
             connection = await RawConnection.open(server.port)
