@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks.serve --artifact DIR --data MEDS`: our server beside two others.
 
 All serve the same artifact, each with one thread for its arithmetic, one after another, on
-loopback, and are asked the same bodies. Bounded: some three minutes with the defaults.
+loopback, and are asked the same bodies. Bounded: some four minutes with the defaults.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--artifact", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="MEDS dataset of the stays")
     parser.add_argument(
-        "--servers", nargs="+", choices=sorted(CONTENDERS), default=["ours", "naive", "litserve"]
+        "--servers", nargs="+", choices=sorted(CONTENDERS), default=list(CONTENDERS)
     )
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 32])
     parser.add_argument("--rates", type=float, nargs="*", default=[20.0, 100.0])

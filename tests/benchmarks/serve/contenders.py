@@ -26,6 +26,7 @@ class Contender:
     arguments: Sequence[str]
 
 
+_LITSERVE = "our predictor (onnx), reading and answer form: one HTTP process, one worker, batches of up to 32"
 CONTENDERS: Mapping[str, Contender] = {
     "ours": Contender(
         "this server, one process",
@@ -36,9 +37,12 @@ CONTENDERS: Mapping[str, Contender] = {
         ("-m", "tests.benchmarks.serve.naive", "{artifact}", "{port}"),
     ),
     "litserve": Contender(
-        "LitServe with our predictor (onnx), reading and answer form: one HTTP process, one worker, "
-        "batches of up to 32 gathered for 1 ms, its faster queue",
-        ("-m", "tests.benchmarks.serve.litserve_peer", "{artifact}", "{port}"),
+        f"LitServe with {_LITSERVE} gathered for 1 ms",
+        ("-m", "tests.benchmarks.serve.litserve_peer", "{artifact}", "{port}", "1"),
+    ),
+    "litserve-10ms": Contender(
+        f"LitServe with {_LITSERVE} gathered for 10 ms",
+        ("-m", "tests.benchmarks.serve.litserve_peer", "{artifact}", "{port}", "10"),
     ),
 }
 
