@@ -14,18 +14,18 @@ DEMO_STAMP := $(VENV)/.installed-demo
 DEMO ?= demo
 PORT ?= 8000
 
-# Options for the solver's benchmark.
+# Options for the benchmarks that are commands: make bench-predictor ... BENCH_ARGS='--device cuda'
 BENCH_ARGS ?=
 
 # Options for pytest, for instance: make test PYTEST_ARGS='tests/model -x'
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-demo demo test check bench bench-ode bench-serve container fix wheels lock clean
+.PHONY: help install install-demo demo test check bench bench-ode bench-serve bench-predictor container fix wheels lock clean
 .NOTPARALLEL:
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(DEV_STAMP)  ## the whole environment, in .venv (Python 3.11 or later: PYTHON3=...)
 
@@ -67,8 +67,11 @@ bench-ode: install  ## the solver beside torchdiffeq, torchode, diffrax and scip
 	$(PYTHON) -m model.ode.kernel || true
 	$(PYTHON) -m tests.benchmarks.ode $(BENCH_ARGS)
 
-bench-serve: install  ## the server under load beside a naive one (ARTIFACT=dir DATA=meds)
+bench-serve: install  ## the server under load beside LitServe and a naive one (ARTIFACT=dir DATA=meds)
 	$(PYTHON) -m tests.benchmarks.serve --artifact $(ARTIFACT) --data $(DATA) $(BENCH_ARGS)
+
+bench-predictor: install  ## the predictor alone, beside what its arithmetic must cost (ARTIFACT=dir DATA=meds)
+	$(PYTHON) -m tests.benchmarks.predictor --artifact $(ARTIFACT) --data $(DATA) $(BENCH_ARGS)
 
 container: install  ## build the image and ask a server in it (needs root, buildah, mmdebstrap)
 	$(PYTHON) -m pytest -m container tests/test_container.py $(PYTEST_ARGS)

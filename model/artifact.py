@@ -1,6 +1,6 @@
 """The artifact: a directory that training writes and the service reads, and all that they share.
 
-    manifest.json         schema version, identity, provenance, sha256 of every other file
+    manifest.json         schema version, identity, provenance, sha256 of every other file and its own
     config.json           architecture
     weights.safetensors   parameters
     variables.json        catalogue: channel order, units, codes, plausible ranges
@@ -48,6 +48,8 @@ _REQUIRED = (
 )
 _OPTIONAL = ("model.onnx", "golden.json")
 _MAX_BYTES = 2**31
+# Stands where the seal will: no hash of a file can be mistaken for it.
+_NO_SEAL = b"-" * 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,7 @@ def write_artifact(
         contents["golden.json"] = _json_bytes(golden.to_json(), is_compact=True)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = Manifest(files=files, **provenance)
-    contents["manifest.json"] = _json_bytes(asdict(manifest))
+    contents["manifest.json"] = _sealed(asdict(manifest))
     staging = directory.with_name(f".{directory.name}.{os.getpid()}.writing")
     staging.mkdir(parents=True)
     for name, content in contents.items():
@@ -187,6 +189,7 @@ def _parse_manifest(content: bytes) -> Manifest:
     try:
         fields = json.loads(content)
         version = fields["schema_version"]
+        seal = fields.pop("seal", None)
         if version > SCHEMA_VERSION:
             raise ArtifactError(
                 f"manifest.json has schema version {version}, this program reads "
@@ -197,9 +200,22 @@ def _parse_manifest(content: bytes) -> Manifest:
                 f"manifest.json has schema version {version}, this program reads "
                 f"{SCHEMA_VERSION}, with another network and calibration; fit the model again"
             )
+        # One written before there were seals has none.
+        if seal is not None and _seal(content.replace(str(seal).encode(), _NO_SEAL)) != seal:
+            raise ArtifactError("manifest.json was altered: its seal does not fit its content")
         return Manifest(**fields)
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"manifest.json is not a manifest: {error}") from error
+
+
+def _sealed(fields: Mapping[str, Any]) -> bytes:
+    """Return the manifest with a hash of itself, so that no byte of it can change unseen."""
+    unsealed = _json_bytes({**fields, "seal": _NO_SEAL.decode()})
+    return unsealed.replace(_NO_SEAL, _seal(unsealed).encode())
+
+
+def _seal(unsealed: bytes) -> str:
+    return hashlib.sha256(unsealed).hexdigest()
 
 
 def _check_names(directory: Path, manifest: Manifest) -> None:

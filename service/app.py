@@ -17,6 +17,7 @@ from service.errors import add_error_handlers
 from service.inference.queue import PredictionQueue
 from service.openapi import describe
 from service.operations.middleware import RequestLog
+from service.operations.stopping import RefusalWhenStopping, Stopping
 from service.registry.loaded import LoadedModels
 from service.registry.loading_thread import LoadingThread
 from service.settings import Settings
@@ -31,7 +32,11 @@ _DESCRIPTION = (
 
 
 class Application(FastAPI):
-    """FastAPI with the complete OpenAPI document."""
+    """FastAPI with the complete OpenAPI document, and with what tells it to stop."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.stopping = Stopping()
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""
@@ -40,7 +45,7 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
-def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAPI:
+def create_app(settings: Settings, predictor: Predictor | None = None) -> Application:
     """Make the application.
 
     Parameters
@@ -58,6 +63,7 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAP
         # A server inside a hospital reports to nobody, and request bodies stay out of spans.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
+    app.add_middleware(RefusalWhenStopping, app.stopping)
     app.add_middleware(RequestLog)
     add_error_handlers(app)
     app.include_router(service.inference.endpoints.router)

@@ -4,12 +4,14 @@ ServiceError                 status   code
 ├── MalformedBodyError       400      invalid_json, not_finite, duplicate_key
 ├── InvalidRequestError      422      invalid_request, all_series_failed, model_version_not_loaded
 ├── SeriesRefusedError       422      one of `Fault`: this series has no answer, others may
+├── BodyTimedOutError        408      body_timed_out
 ├── TooLargeError            413      body_too_large, too_many_series, ..._queries, ..._samples
 ├── MediaTypeError           415      unsupported_media_type
 ├── NotFoundError            404      not_found
 ├── NoCapacityError          429      no_capacity
 ├── ClientGoneError          499      client_gone; nobody reads it, the log line does
 ├── TimedOutError            503      timed_out
+├── ShuttingDownError        503      shutting_down
 └── NotReadyError            503      not_ready, load_failed
 
 A problem says where the fault is and what was expected. It never repeats what was posted: not a
@@ -83,6 +85,7 @@ class ServiceError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     code: str = "internal_error"
+    closes_connection: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -134,6 +137,13 @@ class SeriesRefusedError(ServiceError):
         super().__init__(detail, code=fault.value, path=path)
 
 
+class BodyTimedOutError(ServiceError):
+    """Raised for a body that does not end in time; the connection is given up with it."""
+
+    status, title, code = 408, "The body took too long", "body_timed_out"
+    closes_connection = True
+
+
 class TooLargeError(ServiceError):
     """Raised for a request beyond one of the limits in the settings."""
 
@@ -170,6 +180,13 @@ class TimedOutError(ServiceError):
     status, title, code = 503, "Timed out", "timed_out"
 
 
+class ShuttingDownError(ServiceError):
+    """Raised for a request that comes after the stop signal."""
+
+    status, title, code = 503, "Shutting down", "shutting_down"
+    closes_connection = True
+
+
 class NotReadyError(ServiceError):
     """Raised while no model is loaded."""
 
@@ -181,6 +198,8 @@ def problem_response(error: ServiceError) -> Response:
     headers = {}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
+    if error.closes_connection:
+        headers["Connection"] = "close"
     return Response(
         to_bytes(error.problem()),
         status_code=error.status,

@@ -33,10 +33,11 @@ def _problem(description: str) -> dict[str, Any]:
 
 DEFAULT_PROBLEM: dict[int | str, dict[str, Any]] = {"default": _problem("Any error.")}
 NOT_READY: dict[int | str, dict[str, Any]] = {
-    503: _problem("No model is loaded yet, or the request took too long.")
+    503: _problem("No model is loaded yet, the request took too long, or the server is stopping.")
 }
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     400: _problem("The body is not JSON."),
+    408: _problem("The body did not end in time."),
     413: _problem("The body, or what it asks for, is beyond a limit."),
     415: _problem("The body does not call itself JSON."),
     422: _problem("The body has not the documented form, or none of its series can be answered."),

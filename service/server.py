@@ -9,8 +9,9 @@ from types import FrameType, TracebackType
 from typing import Self, final
 
 import uvicorn
-from fastapi import FastAPI
 
+from service.app import Application
+from service.operations.stopping import Stopping
 from service.settings import Settings
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -21,18 +22,41 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format=_FORMAT)
 
 
-def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+@final
+class DrainingServer(uvicorn.Server):
+    """After a stop signal it goes on listening for a while, to say no, and then stops.
+
+    Uvicorn alone closes the port and every idle connection at once: a request on its way there is
+    answered with a reset.
+    """
+
+    def __init__(self, config: uvicorn.Config, stopping: Stopping, *, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+        self._drain_seconds = drain_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a stop signal; a second SIGINT ends everything at once."""
+        self._stopping.begin()
+        super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether it is time to stop; asked ten times a second."""
+        is_told = await super().on_tick(counter)
+        return is_told and (self.force_exit or self._stopping.has_lasted(self._drain_seconds))
+
+
+def make_server(app: Application, settings: Settings) -> DrainingServer:
     """Make a server that logs no paths, sends no banner, and finishes what it has begun."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=settings.keep_alive_seconds,
-            timeout_graceful_shutdown=settings.shutdown_seconds,
-        )
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
     )
+    return DrainingServer(config, app.stopping, drain_seconds=settings.drain_seconds)
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -64,7 +88,7 @@ def run_until_stopped(server: uvicorn.Server, listener: socket.socket) -> bool:
 class BackgroundServer:
     """Serves in a thread while the `with` block runs. `url` is where."""
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: Application, settings: Settings) -> None:
         self._socket = bind(settings)
         self._server = make_server(app, settings)
         self._thread = threading.Thread(

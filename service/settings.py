@@ -57,6 +57,13 @@ class Settings(BaseSettings):
         description="Largest body of a request, in bytes. 8 MiB hold four series of 20,000 "
         "observations as objects, or ten as columns; more lets one client claim more memory.",
     )
+    body_timeout_seconds: float = Field(
+        default=20.0,
+        gt=0,
+        description="How long the body of a request may take to arrive, in seconds; then 408 and the "
+        "connection is closed. The largest body needs 3.4 Mbit/s. Shorter than `shutdown_seconds`, so "
+        "that no slow client holds up the end.",
+    )
     max_series: int = Field(
         default=64,
         ge=1,
@@ -116,9 +123,16 @@ class Settings(BaseSettings):
         ge=1,
         description="How long an idle connection stays open, in seconds. Longer than the proxy's.",
     )
+    drain_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        description="How long after a stop signal new requests are still answered, with 503 "
+        "`shutting_down`, in seconds. Then the port is closed. Longer than a load balancer takes to "
+        "see that /health/ready has turned spares clients a reset connection.",
+    )
     shutdown_seconds: int = Field(
         default=25,
         ge=1,
-        description="How long requests in flight may finish after a stop signal. Shorter than the "
-        "supervisor's grace period.",
+        description="How long requests in flight may finish after that. The two together are shorter "
+        "than the supervisor's grace period.",
     )

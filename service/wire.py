@@ -14,8 +14,10 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from starlette.requests import ClientDisconnect
 
 from service.errors import (
+    BodyTimedOutError,
     ClientGoneError,
     InvalidRequestError,
     MalformedBodyError,
@@ -31,7 +33,7 @@ Body = TypeVar("Body", bound=BaseModel)
 Result = TypeVar("Result")
 
 
-async def read_body(request: Request, *, max_bytes: int) -> bytes:
+async def read_body(request: Request, *, max_bytes: int, timeout_seconds: float) -> bytes:
     """Read a JSON body of at most `max_bytes`, without reading more than that of a larger one.
 
     Raises
@@ -40,6 +42,10 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
         If the content type is given and is not JSON.
     TooLargeError
         If the body is larger, whether the client announced its length or not.
+    BodyTimedOutError
+        If it has not ended within `timeout_seconds`.
+    ClientGoneError
+        If the client closes its connection before the end.
     """
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip()
     if not (media_type == "application/json" or media_type.endswith("+json")):
@@ -50,11 +56,19 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
         raise refusal
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            raise refusal
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > max_bytes:
+                    raise refusal
+                chunks.append(chunk)
+    except TimeoutError:
+        raise BodyTimedOutError(
+            f"the body did not end within {timeout_seconds:g} seconds; send it faster, or less of it"
+        ) from None
+    except ClientDisconnect:
+        raise ClientGoneError("the connection was closed before the end of the body") from None
     return b"".join(chunks)
 
 

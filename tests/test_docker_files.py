@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from service.settings import Settings
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEALTHCHECK = REPOSITORY / "docker" / "healthcheck.py"
 
@@ -116,6 +118,15 @@ def test_compose_gives_the_server_nothing_to_write_or_to_become(
     assert [mount.split(":")[0] for mount in compose_server["tmpfs"]] == ["/tmp"]
     assert all(mount["read_only"] for mount in compose_server["volumes"])
     assert "privileged" not in compose_server
+
+
+def test_compose_waits_longer_than_the_server_takes_to_stop(
+    compose_server: dict[str, Any],
+) -> None:
+    settings = Settings()
+    grace_seconds = float(compose_server["stop_grace_period"].removesuffix("s"))
+    assert settings.drain_seconds + settings.shutdown_seconds < grace_seconds
+    assert settings.body_timeout_seconds < settings.shutdown_seconds
 
 
 def test_compose_publishes_on_loopback_only(compose_server: dict[str, Any]) -> None:

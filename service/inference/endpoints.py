@@ -92,10 +92,19 @@ async def validate(request: Request) -> Response:
 
     The answer is 200 even where every series would be refused: the faults are what was asked for.
     """
-    raw = await read_body(request, max_bytes=state_of(request)["settings"].max_body_bytes)
+    raw = await _body(request)
     with state_of(request)["queue"].permit():
         posted = await _read(request, raw, ValidateRequest, Reach.ANYWHERE)
     return json_response(ValidationReport([_report(one) for one in posted.read.series]))
+
+
+async def _body(request: Request) -> bytes:
+    settings = state_of(request)["settings"]
+    return await read_body(
+        request,
+        max_bytes=settings.max_body_bytes,
+        timeout_seconds=settings.body_timeout_seconds,
+    )
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ async def _answer(
 ) -> Response:
     queue = state_of(request)["queue"]
     # The permit comes after the body: a slow client holds its own connection, and nobody's place.
-    raw = await read_body(request, max_bytes=state_of(request)["settings"].max_body_bytes)
+    raw = await _body(request)
     with queue.permit():
         posted = await _read(request, raw, schema, reach)
         require_any(posted.read)

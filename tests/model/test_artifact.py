@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,19 +73,25 @@ def _flip_a_byte(directory: Path) -> None:
     path.write_bytes(content)
 
 
+def _unsealed(directory: Path) -> dict[str, Any]:
+    """Read the manifest as it was before manifests had seals."""
+    manifest: dict[str, Any] = json.loads((directory / "manifest.json").read_text())
+    del manifest["seal"]
+    return manifest
+
+
 def _edit_manifest(key: str, value: object) -> Callable[[Path], None]:
     def edit(directory: Path) -> None:
-        path = directory / "manifest.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+        manifest = _unsealed(directory)
+        (directory / "manifest.json").write_text(json.dumps({**manifest, key: value}))
 
     return edit
 
 
 def _list_a_path_outside(directory: Path) -> None:
-    path = directory / "manifest.json"
-    manifest = json.loads(path.read_text())
+    manifest = _unsealed(directory)
     manifest["files"]["../secret"] = "0" * 64
-    path.write_text(json.dumps(manifest))
+    (directory / "manifest.json").write_text(json.dumps(manifest))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +116,25 @@ def test_a_directory_that_was_touched_is_refused_by_name(
     break_it(directory)
     with pytest.raises(ArtifactError, match=expected):
         load_artifact(directory)
+
+
+def test_a_manifest_without_a_seal_is_read(tmp_path: Path) -> None:
+    directory = _write(tmp_path / "artifact")
+    _edit_manifest("version", "4")(directory)
+    assert load_artifact(directory).manifest.version == "4"
+
+
+def test_no_byte_of_a_manifest_changes_unseen(tmp_path: Path) -> None:
+    directory = _write(tmp_path / "artifact")
+    path = directory / "manifest.json"
+    content = path.read_bytes()
+    generator = np.random.default_rng(7)
+    for place in range(len(content)):
+        altered = bytearray(content)
+        altered[place] ^= generator.integers(1, 256)
+        path.write_bytes(altered)
+        with pytest.raises(ArtifactError, match=r"manifest\.json"):
+            load_artifact(directory)
 
 
 def test_writing_replaces_an_artifact_and_nothing_else(tmp_path: Path) -> None:

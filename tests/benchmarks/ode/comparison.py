@@ -2,20 +2,27 @@
 
 from collections.abc import Sequence
 
+import torch
+
+from tests.benchmarks.environment import Environment
 from tests.benchmarks.ode.bar import Bar
 from tests.benchmarks.ode.decoding import Decoding
-from tests.benchmarks.ode.environment import Environment
 from tests.benchmarks.ode.memory import Memory
 from tests.benchmarks.ode.stiff import Stiff
-from tests.benchmarks.ode.table import Table
 from tests.benchmarks.ode.tight import Tight
+from tests.benchmarks.table import Table
 
 _BATCHES = (64, 512)
+_PACKAGES = ("torch", "torchdiffeq", "torchode", "diffrax", "jax", "scipy", "numpy")
 
 
 def compare(num_runs: int, released_limit: float | None, arguments: Sequence[str]) -> str:
     """Return the result file's text. `released_limit` as in `Decoding.run`."""
-    environment = Environment.look(arguments)
+    vectors = torch.backends.cpu.get_cpu_capability()
+    placement = f"{vectors}, {torch.get_num_threads()} PyTorch thread, pinned to one core"
+    environment = Environment.look(
+        "tests.benchmarks.ode", arguments, placement=placement, packages=_PACKAGES
+    )
     tables: list[Table] = []
     bars: list[Bar] = []
     for num_patients in _BATCHES:

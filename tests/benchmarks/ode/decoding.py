@@ -8,9 +8,9 @@ from tests.benchmarks.ode.bar import Bar
 from tests.benchmarks.ode.bounded_run import BoundedRun
 from tests.benchmarks.ode.contender import Contender
 from tests.benchmarks.ode.own import Goal
-from tests.benchmarks.ode.table import Table
 from tests.benchmarks.ode.timing import Timing, take_turns
 from tests.benchmarks.ode.workload import ATOL, RTOL, Workload
+from tests.benchmarks.table import Table
 
 _MANY = 100
 """With more patients than this, a released training step is run once, apart and bounded."""

@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_leaves
 
 from model.ode import odeint
 from tests.benchmarks.ode.bar import Bar
-from tests.benchmarks.ode.table import Table
 from tests.benchmarks.ode.workload import Workload
+from tests.benchmarks.table import Table
 
 _NUM_STEPS = 1000
 _ADJOINTS = ("direct", "checkpoint", "interpolated", "backsolve")

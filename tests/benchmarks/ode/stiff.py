@@ -10,8 +10,8 @@ from torch import Tensor
 
 from model.ode import InitialValueProblem, Solution, solve
 from tests.benchmarks.ode.bar import Bar
-from tests.benchmarks.ode.table import Table
 from tests.benchmarks.ode.timing import Task, Timing, take_turns
+from tests.benchmarks.table import Table
 from tests.model.ode.stiff_problems import robertson_with_rates
 
 _NUM_SAMPLES, _END = 64, 1e4

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 
 from model.ode import InitialValueProblem, Solution, solve
-from tests.benchmarks.ode.table import Table
 from tests.benchmarks.ode.timing import Timing, take_turns
 from tests.benchmarks.ode.workload import Workload
+from tests.benchmarks.table import Table
 
 _TOLERANCES = (1e-6, 1e-9, 1e-11)
 _METHODS = ("dopri5", "adams")

@@ -1,1 +1,1 @@
-"""The server under a bounded load on loopback, beside the same model in a naive server."""
+"""Our server under a bounded load on loopback, beside two that serve the same model."""

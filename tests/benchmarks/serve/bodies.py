@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +16,16 @@ TIMES_HOURS = tuple(float(time) for time in np.linspace(0.5, 24.5, 25))
 NUM_BODIES = 200
 
 
-def bodies(data: Path) -> list[bytes]:
-    """Return the bodies of requests to /v1/impute, from the first stays of a MEDS dataset."""
+def bodies(data: Path, *, num_series: int = 1) -> list[bytes]:
+    """Return bodies of requests to /v1/impute, `num_series` of the first stays of a dataset in each."""
     cohort = read_cohort(data, CATALOGUE).cohort
-    found = (_body(cohort[index]) for index in range(min(NUM_BODIES, len(cohort))))
-    return [body for body in found if body is not None]
+    found = (_series(cohort[index]) for index in range(min(NUM_BODIES, len(cohort))))
+    stays = [one for one in found if one is not None]
+    whole = range(0, len(stays) - num_series + 1, num_series)
+    return [json.dumps({"series": stays[at : at + num_series]}).encode() for at in whole]
 
 
-def _body(series: Series) -> bytes | None:
+def _series(series: Series) -> dict[str, Any] | None:
     times = series.times_hours - series.times_hours[0]
     is_used = times <= _CONTEXT_HOURS
     if np.count_nonzero(is_used) < 2:
@@ -35,5 +38,4 @@ def _body(series: Series) -> bytes | None:
         "unit": [variable.unit for variable in variables],
     }
     query = {"times": TIMES_HOURS, "variables": VARIABLES}
-    one = {"subject_id": series.subject_id, "observations": observations, "query": query}
-    return json.dumps({"series": [one]}).encode()
+    return {"subject_id": series.subject_id, "observations": observations, "query": query}

@@ -1,19 +1,35 @@
 """A bounded load on one address: raw connections, so that the client takes little of the processor."""
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
+
+# At the end of an answer that says how long it has waited and been computed.
+_TIMINGS = re.compile(rb'"timings_ms":{"queue":([0-9.e-]+|null),"predict":([0-9.e-]+)}}$')
+_TIMINGS_BYTES = 100
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an answer says of itself; without timings, NaN."""
+
+    status: int
+    queue_ms: float
+    predict_ms: float
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Latencies of the requests that were answered with 200, and how many were not."""
+    """The answers with status 200, one latency and one reply each, and how many were refused."""
 
     latencies_ms: np.ndarray
-    num_failed: int
+    replies: Sequence[Reply]
+    num_refused: int
     seconds: float
 
     @property
@@ -28,6 +44,26 @@ class Measured:
         )
 
 
+@final
+class _Tally:
+    def __init__(self) -> None:
+        self._latencies_ms: list[float] = []
+        self._replies: list[Reply] = []
+        self._num_refused = 0
+
+    def add(self, since: float, reply: Reply) -> None:
+        """Note an answer that has just come."""
+        if reply.status == 200:
+            self._latencies_ms.append(1e3 * (time.perf_counter() - since))
+            self._replies.append(reply)
+        else:
+            self._num_refused += 1
+
+    def measured(self, seconds: float) -> Measured:
+        return Measured(np.array(self._latencies_ms), self._replies, self._num_refused, seconds)
+
+
+@final
 class Connection:
     """One kept-alive connection."""
 
@@ -35,24 +71,30 @@ class Connection:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def post(self, message: bytes) -> int:
-        """Send a request; return the status of its answer, which is read to its end."""
+    async def post(self, message: bytes) -> Reply:
+        """Send a request; read its answer to the end."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         writer.write(message)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
+        body = await reader.readexactly(length)
         if b"connection: close" in head:
             self.close()
-        return int(head.split(b" ", 2)[1])
+        found = _TIMINGS.search(body[-_TIMINGS_BYTES:])
+        queue, predict = found.groups() if found else (b"null", b"null")
+        return Reply(int(head.split(b" ", 2)[1]), _number(queue), _number(predict))
 
     def close(self) -> None:
         """Close it; the next request opens another."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+
+
+def _number(text: bytes) -> float:
+    return np.nan if text == b"null" else float(text)
 
 
 def message(path: str, body: bytes) -> bytes:
@@ -69,25 +111,19 @@ async def closed_loop(
 ) -> Measured:
     """Every client asks again as soon as it has its answer."""
     end = time.perf_counter() + seconds
-    latencies: list[float] = []
-    failed = 0
+    tally = _Tally()
 
     async def client(number: int) -> None:
-        nonlocal failed
         connection, place = Connection(port), number
         while time.perf_counter() < end:
             started = time.perf_counter()
-            status = await connection.post(messages[place % len(messages)])
+            tally.add(started, await connection.post(messages[place % len(messages)]))
             place += num_clients
-            if status == 200:
-                latencies.append(1e3 * (time.perf_counter() - started))
-            else:
-                failed += 1
         connection.close()
 
     started = time.perf_counter()
     await asyncio.gather(*(client(number) for number in range(num_clients)))
-    return Measured(np.array(latencies), failed, time.perf_counter() - started)
+    return tally.measured(time.perf_counter() - started)
 
 
 async def open_loop(
@@ -96,23 +132,17 @@ async def open_loop(
     """Ask at fixed times, whether there are answers or not; latencies count from those times."""
     num_requests = int(per_second * seconds)
     idle = [Connection(port) for _ in range(64)]
-    latencies: list[float] = []
-    failed = 0
+    tally = _Tally()
     begin = time.perf_counter()
 
     async def ask(number: int) -> None:
-        nonlocal failed
         due = begin + number / per_second
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         connection = idle.pop() if idle else Connection(port)
-        status = await connection.post(messages[number % len(messages)])
+        tally.add(due, await connection.post(messages[number % len(messages)]))
         idle.append(connection)
-        if status == 200:
-            latencies.append(1e3 * (time.perf_counter() - due))
-        else:
-            failed += 1
 
     await asyncio.gather(*(ask(number) for number in range(num_requests)))
     for connection in idle:
         connection.close()
-    return Measured(np.array(latencies), failed, time.perf_counter() - begin)
+    return tally.measured(time.perf_counter() - begin)

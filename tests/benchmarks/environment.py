@@ -7,44 +7,51 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import torch
-
-_PACKAGES = ("torch", "torchdiffeq", "torchode", "diffrax", "jax", "scipy", "numpy")
 _CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
 class Environment:
-    """The provenance of one run."""
+    """The provenance of one run. `placement`: which cores and threads were used."""
 
     command: str
+    placement: str
+    packages: tuple[str, ...]
     date: datetime
     revision: str
 
     @classmethod
-    def look(cls, arguments: Sequence[str]) -> "Environment":
+    def look(
+        cls, module: str, arguments: Sequence[str], *, placement: str, packages: Sequence[str]
+    ) -> "Environment":
         """Note the clock and the checkout; `arguments` are those after the module's name."""
-        command = shlex.join(["python", "-m", "tests.benchmarks.ode", *arguments])
-        return cls(command, datetime.now(UTC), _revision())
+        command = shlex.join(["python", "-m", module, *arguments])
+        return cls(command, placement, tuple(packages), datetime.now(UTC), _revision())
 
     def __str__(self) -> str:
         """Return a Markdown list."""
-        versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-        threads = f"{torch.get_num_threads()} PyTorch thread, pinned to one core"
+        versions = ", ".join(f"{name} {_version(name)}" for name in self.packages)
         facts = {
             "Date": self.date.isoformat(timespec="seconds"),
             "Command": self.command,
             "Seed": "0",
             "Code revision": self.revision,
             "Software": f"Python {platform.python_version()}, {versions}",
-            "Hardware": f"{_cpu_model()}, {torch.backends.cpu.get_cpu_capability()}, {threads}",
+            "Hardware": f"{_cpu_model()}, {os.cpu_count()} cores, {self.placement}",
             "Load": f"{os.getloadavg()[1]:.1f} on {os.cpu_count()} cores, five minutes' mean",
         }
         lines = [f"- {name}: `{fact}`" for name, fact in facts.items()]
         return "## Provenance\n\n" + "\n".join(lines) + "\n"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _cpu_model() -> str:

@@ -1,0 +1,1 @@
+"""The predictor alone, beside the least that its network's arithmetic can cost on this machine."""

@@ -1,0 +1,49 @@
+"""Imputation of real stays: a day of observations and a hundred queries for each."""
+
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from model.data.batch import Query
+from model.data.catalogue import CATALOGUE
+from model.data.series import Cohort, Series, offsets_from_counts
+from model.runtime.predictor import Request
+from tests.benchmarks.serve.bodies import TIMES_HOURS, VARIABLES
+from training.datasets.meds import read_cohort
+
+_CONTEXT_HOURS = 24.0
+
+
+@final
+class Workload:
+    """The stays of a MEDS dataset, each cut after a day and begun at zero."""
+
+    def __init__(self, data: Path) -> None:
+        cohort = read_cohort(data, CATALOGUE).cohort
+        days = (_first_day(cohort[number]) for number in range(len(cohort)))
+        self._stays = Cohort.from_series([one for one in days if len(one) >= 2])
+
+    def request(self, num_series: int) -> Request:
+        """Ask about the first stays; where there are too few, they come again."""
+        context = self._stays.select(np.arange(num_series) % len(self._stays))
+        channels = np.array([CATALOGUE.channel(name) for name in VARIABLES])
+        times = np.tile(TIMES_HOURS, len(channels))
+        query = Query(
+            offsets_from_counts(np.full(num_series, len(times))),
+            np.tile(times, num_series),
+            np.tile(np.repeat(channels, len(TIMES_HOURS)), num_series),
+        )
+        return Request(context, query)
+
+
+def _first_day(series: Series) -> Series:
+    times = series.times_hours - series.times_hours[0]
+    is_used = times <= _CONTEXT_HOURS
+    return Series(
+        series.subject_id,
+        times[is_used],
+        series.channels[is_used],
+        series.values[is_used],
+        series.statics,
+    )
