@@ -13,6 +13,7 @@ import service.catalogue.endpoints
 import service.inference.endpoints
 import service.operations.documentation
 import service.operations.health
+import service.timeseries.endpoints
 from model.runtime.predictor import Predictor
 from service.errors import add_error_handlers
 from service.inference.loading import open_predictor, warm_up
@@ -62,6 +63,7 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAP
     app.add_middleware(RequestLog)
     add_error_handlers(app)
     app.include_router(service.inference.endpoints.router)
+    app.include_router(service.timeseries.endpoints.router)
     app.include_router(service.catalogue.endpoints.router)
     app.include_router(service.operations.health.router)
     app.include_router(service.operations.documentation.router)
