@@ -42,9 +42,13 @@ def _time_series_error(problem: dict[str, Any]) -> dict[str, Any]:
     return {**problem, "content": {"application/json": {"schema": schema}}}
 
 
-DEFAULT_PROBLEM: dict[int | str, dict[str, Any]] = {"default": _problem("Any error.")}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _problem("No such model is loaded.")}
+INVALID_PARAMETER: dict[int | str, dict[str, Any]] = {
+    422: _problem("A parameter of the path or query is not valid.")
+}
 NOT_READY: dict[int | str, dict[str, Any]] = {
-    503: _problem("No model is loaded yet, or the request took too long.", headers=_RETRY_AFTER)
+    500: _problem("The server failed; its log has an entry with the request id."),
+    503: _problem("No model is loaded yet, or the request took too long.", headers=_RETRY_AFTER),
 }
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     400: _problem("The body is not JSON."),
@@ -53,14 +57,10 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     422: _problem("The body has not the documented form, or none of its series can be answered."),
     429: _problem("As many requests are waiting as the server allows.", headers=_RETRY_AFTER),
     **NOT_READY,
-    **DEFAULT_PROBLEM,
 }
 TIME_SERIES_RESPONSES: dict[int | str, dict[str, Any]] = {
-    404: _time_series_error(_problem("No loaded model has this name.")),
-    **{
-        status: response if status == "default" else _time_series_error(response)
-        for status, response in PROBLEM_RESPONSES.items()
-    },
+    status: response if status == 500 else _time_series_error(response)
+    for status, response in {**PROBLEM_RESPONSES, **NOT_FOUND}.items()
 }
 
 

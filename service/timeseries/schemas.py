@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.inference.answers import OutOfDistribution, Remark, Status
-from service.inference.schemas import MAX_QUANTILE_LEVELS, Level
+from service.inference.schemas import MAX_QUANTILE_LEVELS, WHOLE, Level
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -79,7 +79,9 @@ class ForecastOptions(BaseModel):
     model_config = _STRICT
 
     horizon: Annotated[
-        int, Field(ge=1, description="Number of grid times after the last, each with a forecast.")
+        int,
+        Field(ge=1, description="Number of grid times after the last, each with a forecast."),
+        WHOLE,
     ]
     quantiles: Annotated[
         list[Level] | None,
