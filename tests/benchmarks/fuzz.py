@@ -22,7 +22,7 @@ import requests
 from tests.service.fuzzing import Findings, Fuzzer, Kind
 
 _START_SECONDS = 120.0
-_ROUNDS = 10
+_ROUNDS = 20
 _PAGE_KIB = resource.getpagesize() // 1024
 
 
@@ -67,8 +67,9 @@ def _ask(fuzzer: Fuzzer, server: Server, given: argparse.Namespace) -> None:
             fuzzer.fuzz(label, Kind.FITTING, 50, start=given.seed)
     print(f"memory after the edges: {server.resident_mib:.0f} MiB", flush=True)
     share = 1 + (given.examples - _num_bodies(fuzzer.findings)) // (_ROUNDS * len(posts) * 3)
+    end = time.monotonic() + given.seconds
     turn = 0
-    while _num_bodies(fuzzer.findings) < given.examples and not fuzzer.findings.hung:
+    while _num_bodies(fuzzer.findings) < given.examples and time.monotonic() < end:
         turn += 1
         for label in posts:
             for kind in (Kind.FITTING, Kind.MISFIT, Kind.SENSIBLE):
@@ -130,6 +131,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--artifact", type=Path, required=True)
     parser.add_argument("--examples", type=int, default=20_000, help="bodies to send, at least")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds that count as a hang")
+    parser.add_argument("--seconds", type=float, default=7200.0, help="begin no round after that")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 

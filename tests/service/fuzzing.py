@@ -199,6 +199,10 @@ def _narrow(properties: Json, names: Json, model: str) -> None:
         "start_timestamp": {"enum": [None, "2026-03-29T02:30:00+01:00", "2026-03-29"]},
         "type": {"const": "univariate_time_series"},
     }
+    if "series" in properties and "seed" in properties:
+        properties["series"]["maxItems"] = 3
+    if "events" in properties:
+        properties["events"]["maxItems"] = 2  # each runs the network two hundred times
     if "observations" in properties:
         properties["observations"]["anyOf"][0] |= {"minItems": 2, "maxItems": 20}
     is_input = "frequency" in properties and "series" in properties

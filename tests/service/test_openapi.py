@@ -70,6 +70,18 @@ def test_the_examples_are_answered(client: httpx.Client, document: Json, path: s
     assert client.post(f"/v1/{path}", json=example).status_code == 200
 
 
+def test_a_whole_number_may_be_written_with_a_point(client: httpx.Client, document: Json) -> None:
+    """To JSON Schema 2.0 is an integer, so the server takes it for one."""
+    for seed, status in ((2, 200), (2.0, 200), (2.5, 422), (-2.0, 422)):
+        asked = body(series(), seed=seed)
+        assert client.post("/v1/impute", json=asked).status_code == status
+        if status == 200:
+            assert_fits(asked, "ImputeRequest", document)
+        else:
+            with pytest.raises(jsonschema.ValidationError):
+                assert_fits(asked, "ImputeRequest", document)
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
