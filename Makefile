@@ -21,7 +21,7 @@ BENCH_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-demo demo test check bench bench-ode bench-serve bench-predictor container fix wheels lock clean
+.PHONY: help install install-demo demo test check bench bench-ode bench-serve bench-predictor bench-fuzz container fix wheels lock clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -72,6 +72,9 @@ bench-serve: install  ## the server under load beside LitServe and a naive one (
 
 bench-predictor: install  ## the predictor alone, beside what its arithmetic must cost (ARTIFACT=dir DATA=meds)
 	$(PYTHON) -m tests.benchmarks.predictor --artifact $(ARTIFACT) --data $(DATA) $(BENCH_ARGS)
+
+bench-fuzz: install  ## 20,000 bodies from the OpenAPI document, every answer checked (ARTIFACT=dir)
+	$(PYTHON) -m tests.benchmarks.fuzz --artifact $(ARTIFACT) $(BENCH_ARGS)
 
 container: install  ## build the image and ask a server in it (needs root, buildah, mmdebstrap)
 	$(PYTHON) -m pytest -m container tests/test_container.py $(PYTEST_ARGS)

@@ -12,6 +12,7 @@ import service.catalogue.endpoints
 import service.inference.endpoints
 import service.operations.documentation
 import service.operations.health
+import service.timeseries.endpoints
 from model.runtime.predictor import Predictor
 from service.errors import add_error_handlers
 from service.inference.queue import PredictionQueue
@@ -67,6 +68,7 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> Applic
     app.add_middleware(RequestLog)
     add_error_handlers(app)
     app.include_router(service.inference.endpoints.router)
+    app.include_router(service.timeseries.endpoints.router)
     app.include_router(service.catalogue.endpoints.router)
     app.include_router(service.operations.health.router)
     app.include_router(service.operations.documentation.router)

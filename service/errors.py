@@ -18,7 +18,7 @@ A problem says where the fault is and what was expected. It never repeats what w
 value, not an identifier, not even the name of an unknown field.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -55,6 +55,8 @@ class Fault(StrEnum):
     VARIABLE_NOT_QUERYABLE = "variable_not_queryable"
     INVALID_EVENT = "invalid_event"
     REFUSED_BY_STRICT = "refused_by_strict"
+    SERIES_SHAPE = "series_shape"
+    DUPLICATE_VARIABLE = "duplicate_variable"
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,18 @@ class ServiceError(Exception):
         path: str | None = None,
         errors: Sequence[ProblemFault] = (),
         retry_after_seconds: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code or self.code
         self.path = path
         self.errors = list(errors)
-        self.retry_after_seconds = retry_after_seconds
+        self.headers = dict(headers or {})
+        if retry_after_seconds is not None:
+            self.headers["Retry-After"] = str(retry_after_seconds)
+        if self.closes_connection:
+            self.headers["Connection"] = "close"
 
     def problem(self) -> Problem:
         """Return the body of the answer."""
@@ -175,7 +182,7 @@ class ClientGoneError(ServiceError):
 
 
 class TimedOutError(ServiceError):
-    """Raised for a request that waited or ran longer than the settings allow."""
+    """Raised for a request that waited or ran longer than the settings or its client allow."""
 
     status, title, code = 503, "Timed out", "timed_out"
 
@@ -195,17 +202,19 @@ class NotReadyError(ServiceError):
 
 def problem_response(error: ServiceError) -> Response:
     """Turn an error into the answer."""
-    headers = {}
-    if error.retry_after_seconds is not None:
-        headers["Retry-After"] = str(error.retry_after_seconds)
-    if error.closes_connection:
-        headers["Connection"] = "close"
     return Response(
         to_bytes(error.problem()),
         status_code=error.status,
         media_type=PROBLEM_MEDIA_TYPE,
-        headers=headers,
+        headers=error.headers,
     )
+
+
+def as_service_error(error: ModelError) -> ServiceError:
+    """Return what an error of the model means to a client."""
+    if isinstance(error, ArtifactError):
+        return NotReadyError("the model cannot be used", code=error.code)
+    return InvalidRequestError(str(error), code=error.code)
 
 
 def internal_error_response() -> Response:
@@ -230,9 +239,7 @@ async def _on_service_error(_request: Request, error: Exception) -> Response:
 
 async def _on_model_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ModelError)
-    if isinstance(error, ArtifactError):
-        return problem_response(NotReadyError("the model cannot be used", code=error.code))
-    return problem_response(InvalidRequestError(str(error), code=error.code))
+    return problem_response(as_service_error(error))
 
 
 async def _on_http_exception(_request: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.errors import PROBLEM_MEDIA_TYPE, Problem
 from service.inference.schemas import REQUESTS
+from service.timeseries.schemas import TimeSeriesErrorBody, TimeSeriesRequest
 
 _TEMPLATE = "#/components/schemas/{model}"
 _PROBLEM_EXAMPLE = {
@@ -25,15 +26,32 @@ _PROBLEM_EXAMPLE = {
 }
 
 
-def _problem(description: str) -> dict[str, Any]:
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+}
+
+
+def _problem(description: str, **more: Any) -> dict[str, Any]:
     schema = {"$ref": _TEMPLATE.format(model="Problem")}
     content = {PROBLEM_MEDIA_TYPE: {"schema": schema, "example": _PROBLEM_EXAMPLE}}
-    return {"description": description, "content": content}
+    return {"description": description, "content": content, **more}
 
 
-DEFAULT_PROBLEM: dict[int | str, dict[str, Any]] = {"default": _problem("Any error.")}
+def _time_series_error(problem: dict[str, Any]) -> dict[str, Any]:
+    schema = {"$ref": _TEMPLATE.format(model=TimeSeriesErrorBody.__name__)}
+    return {**problem, "content": {"application/json": {"schema": schema}}}
+
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _problem("No such model is loaded.")}
+INVALID_PARAMETER: dict[int | str, dict[str, Any]] = {
+    422: _problem("A parameter of the path or query is not valid.")
+}
 NOT_READY: dict[int | str, dict[str, Any]] = {
-    503: _problem("No model is loaded yet, the request took too long, or the server is stopping.")
+    500: _problem("The server failed; its log has an entry with the request id."),
+    503: _problem(
+        "No model is loaded yet, the request took too long, or the server is stopping.",
+        headers=_RETRY_AFTER,
+    ),
 }
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     400: _problem("The body is not JSON."),
@@ -41,9 +59,12 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     413: _problem("The body, or what it asks for, is beyond a limit."),
     415: _problem("The body does not call itself JSON."),
     422: _problem("The body has not the documented form, or none of its series can be answered."),
-    429: _problem("As many requests are waiting as the server allows; see Retry-After."),
+    429: _problem("As many requests are waiting as the server allows.", headers=_RETRY_AFTER),
     **NOT_READY,
-    **DEFAULT_PROBLEM,
+}
+TIME_SERIES_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: response if status == 500 else _time_series_error(response)
+    for status, response in {**PROBLEM_RESPONSES, **NOT_FOUND}.items()
 }
 
 
@@ -62,11 +83,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     _, requests = models_json_schema(
-        [(request, "validation") for request in REQUESTS], ref_template=_TEMPLATE
+        [(request, "validation") for request in (*REQUESTS, TimeSeriesRequest)],
+        ref_template=_TEMPLATE,
     )
     schemas.update(requests["$defs"])
-    problem = TypeAdapter(Problem).json_schema(ref_template=_TEMPLATE)
-    schemas.update(problem.pop("$defs", {}))
-    schemas["Problem"] = problem
+    for error in (Problem, TimeSeriesErrorBody):
+        schema = TypeAdapter(error).json_schema(ref_template=_TEMPLATE)
+        schemas.update(schema.pop("$defs", {}))
+        schemas[error.__name__] = schema
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document

@@ -7,7 +7,7 @@ alone.
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -28,6 +28,11 @@ from service.errors import (
 from service.serialization import to_bytes
 
 _MAX_FAULTS = 20
+
+INLINE_BYTES = 32 * 1024
+"""Below this, reading a body takes about as long as handing it to another thread and back."""
+INLINE_NUMBERS = 2_000
+"""The same for writing an answer; each number of it is some five numbers on the wire."""
 
 Body = TypeVar("Body", bound=BaseModel)
 Result = TypeVar("Result")
@@ -93,7 +98,14 @@ async def until_gone(request: Request, answer: Coroutine[None, None, Result]) ->
         answering.cancel()
 
 
-def parse_body(raw: bytes, schema: type[Body], *, field_names: frozenset[str]) -> Body:
+async def off_loop(work: Callable[[], Result], *, is_big: bool) -> Result:
+    """Keep long work away from the event loop; for short work the way there costs more."""
+    return await asyncio.to_thread(work) if is_big else work()
+
+
+def parse_body(
+    raw: bytes, schema: type[Body], *, field_names: frozenset[str], reads_nan: bool = False
+) -> Body:
     """Parse and validate.
 
     Parameters
@@ -101,6 +113,8 @@ def parse_body(raw: bytes, schema: type[Body], *, field_names: frozenset[str]) -
     field_names
         All field names of the schema: the only words that a path may show, as any other would
         be the client's.
+    reads_nan
+        Whether the bare word NaN stands for null instead of being refused.
 
     Raises
     ------
@@ -109,7 +123,7 @@ def parse_body(raw: bytes, schema: type[Body], *, field_names: frozenset[str]) -
     InvalidRequestError
         If the JSON does not fit the schema.
     """
-    document = _parse_json(raw)
+    document = _parse_json(raw, _nan_as_null if reads_nan else _refuse_constant)
     try:
         return schema.model_validate(document)
     except ValidationError as error:
@@ -122,14 +136,14 @@ def parse_body(raw: bytes, schema: type[Body], *, field_names: frozenset[str]) -
         ) from None
 
 
-def json_response(content: object) -> Response:
+def json_response(content: object, headers: Mapping[str, str] | None = None) -> Response:
     """Return an answer with a JSON body."""
-    return Response(to_bytes(content), media_type="application/json")
+    return Response(to_bytes(content), media_type="application/json", headers=headers)
 
 
-def _parse_json(raw: bytes) -> object:
+def _parse_json(raw: bytes, parse_constant: Callable[[str], None]) -> object:
     try:
-        return json.loads(raw, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(raw, object_pairs_hook=_object, parse_constant=parse_constant)
     except RecursionError:
         raise MalformedBodyError("the body is nested too deeply") from None
     except (ValueError, UnicodeError):  # UnicodeError is a ValueError; named for the reader
@@ -143,7 +157,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _refuse_constant(_token: str) -> float:
+def _nan_as_null(token: str) -> None:
+    if token != "NaN":
+        _refuse_constant(token)
+
+
+def _refuse_constant(_token: str) -> None:
     raise MalformedBodyError("NaN and Infinity are not JSON numbers", code="not_finite")
 
 

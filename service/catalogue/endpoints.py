@@ -20,11 +20,11 @@ from service.catalogue.schemas import (
     VariableList,
 )
 from service.errors import NotFoundError
-from service.openapi import DEFAULT_PROBLEM, NOT_READY
+from service.openapi import INVALID_PARAMETER, NOT_FOUND, NOT_READY
 from service.state import state_of
 from service.wire import json_response
 
-router = APIRouter(prefix="/v1", tags=["catalogue"], responses=NOT_READY | DEFAULT_PROBLEM)
+router = APIRouter(prefix="/v1", tags=["catalogue"], responses=NOT_READY)
 
 
 @router.get("/models", response_model=ModelList)
@@ -44,7 +44,11 @@ async def models(request: Request) -> Response:
     return json_response(ModelList([*loaded, *refused]))
 
 
-@router.get("/models/{name}/{version}", response_model=ModelDetail)
+@router.get(
+    "/models/{name}/{version}",
+    response_model=ModelDetail,
+    responses=NOT_FOUND | INVALID_PARAMETER,
+)
 async def model(request: Request, name: str, version: str) -> Response:
     """Give the card, the held-out metrics and the manifest of a loaded model."""
     models = state_of(request)["models"]

@@ -37,6 +37,7 @@ class RemarkCode(StrEnum):
     AFTER_AS_OF = "after_as_of"
     STATIC_IGNORED = "static_ignored"
     DUPLICATE_SUBJECT_ID = "duplicate_subject_id"
+    START_ASSUMED = "start_assumed"
 
 
 @dataclass(frozen=True)

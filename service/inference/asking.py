@@ -12,11 +12,15 @@ from jaxtyping import Float
 
 from model.data.batch import Query
 from model.data.series import Cohort, Series, offsets_from_counts
+from model.runtime.decoding import NUM_DRAWS
 from model.runtime.predictor import Prediction, Predictor, Request
 
 # While the network runs, a sample of a query costs about a kilobyte, and so does an observation.
-_MAX_SAMPLE_VALUES = 250_000
+# The memory is kept afterwards, so these are what the process grows by. Larger parts gain nothing.
+_MAX_SAMPLE_VALUES = 60_000
 _MAX_PADDED_OBSERVATIONS = 100_000
+# An hour of one draw of one series' course costs two, also where it is asked at a single time.
+_MAX_DRAWN_HOURS = 60_000.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,12 @@ class Question:
     context: Series
     times_hours: Float[np.ndarray, " query"]
     channels: np.ndarray
+
+    @property
+    def span_hours(self) -> float:
+        """From the first observation or query to the last."""
+        moments = [part for part in (self.context.times_hours, self.times_hours) if len(part)]
+        return float(max(part.max() for part in moments) - min(part.min() for part in moments))
 
 
 @dataclass(frozen=True)
@@ -65,17 +75,20 @@ def ask(predictor: Predictor, questions: Sequence[Question], options: Options) -
 
 def _parts(questions: Sequence[Question], num_samples: int) -> Iterator[list[Question]]:
     part: list[Question] = []
-    longest, queries = 0, 0
+    longest, queries, hours = 0, 0, 0.0
     for question in questions:
         longest = max(longest, len(question.context))
         queries += len(question.times_hours)
+        hours = max(hours, question.span_hours)
         is_full = (
             longest * (len(part) + 1) > _MAX_PADDED_OBSERVATIONS
             or queries * num_samples > _MAX_SAMPLE_VALUES
+            or hours * (len(part) + 1) * (num_samples + NUM_DRAWS) > _MAX_DRAWN_HOURS
         )
         if part and is_full:
             yield part
-            part, longest, queries = [], len(question.context), len(question.times_hours)
+            part, longest = [], len(question.context)
+            queries, hours = len(question.times_hours), question.span_hours
         part.append(question)
     if part:
         yield part

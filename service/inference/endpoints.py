@@ -4,10 +4,7 @@ Bodies are read raw: FastAPI's own validation would run twice as long and repeat
 its errors. `service.openapi` adds the request schemas to the document.
 """
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 
@@ -24,6 +21,7 @@ from service.inference.answers import (
 )
 from service.inference.asking import Options
 from service.inference.batching import Asked
+from service.inference.deadline import read_deadline, with_preference
 from service.inference.query import Reach
 from service.inference.reading import ReadSeries
 from service.inference.requests import (
@@ -42,19 +40,22 @@ from service.inference.schemas import (
 )
 from service.openapi import PROBLEM_RESPONSES, request_body
 from service.state import state_of
-from service.wire import json_response, parse_body, read_body, until_gone
-
-# Below this, reading a body takes about as long as handing it to another thread and back.
-_INLINE_BYTES = 32 * 1024
-# The same for writing an answer; each number of it is some five numbers on the wire.
-_INLINE_NUMBERS = 2_000
+from service.wire import (
+    INLINE_BYTES,
+    INLINE_NUMBERS,
+    json_response,
+    off_loop,
+    parse_body,
+    read_body,
+    until_gone,
+)
 
 router = APIRouter(prefix="/v1", tags=["inference"], responses=PROBLEM_RESPONSES)
 
-Result = TypeVar("Result")
 
-
-@router.post("/impute", response_model=Answer, openapi_extra=request_body(ImputeRequest))
+@router.post(
+    "/impute", response_model=Answer, openapi_extra=with_preference(request_body(ImputeRequest))
+)
 async def impute(request: Request) -> Response:
     """Estimate values inside the record, from the observations before and after.
 
@@ -63,7 +64,9 @@ async def impute(request: Request) -> Response:
     return await _answer(request, ImputeRequest, Reach.ANYWHERE, Detail(IMPUTED))
 
 
-@router.post("/forecast", response_model=Answer, openapi_extra=request_body(ForecastRequest))
+@router.post(
+    "/forecast", response_model=Answer, openapi_extra=with_preference(request_body(ForecastRequest))
+)
 async def forecast(request: Request) -> Response:
     """Estimate values after `as_of`, from the observations up to it and from no later one.
 
@@ -73,7 +76,11 @@ async def forecast(request: Request) -> Response:
     return await _answer(request, ForecastRequest, Reach.AFTER_AS_OF, detail)
 
 
-@router.post("/uncertainty", response_model=Answer, openapi_extra=request_body(UncertaintyRequest))
+@router.post(
+    "/uncertainty",
+    response_model=Answer,
+    openapi_extra=with_preference(request_body(UncertaintyRequest)),
+)
 async def uncertainty(request: Request) -> Response:
     """Give variances by source, joint samples, and the probability of events after `as_of`.
 
@@ -121,14 +128,16 @@ async def _answer(
 ) -> Response:
     queue = state_of(request)["queue"]
     # The permit comes after the body: a slow client holds its own connection, and nobody's place.
+    settings = state_of(request)["settings"]
     raw = await _body(request)
+    deadline = read_deadline(request.headers, limit_seconds=settings.request_timeout_seconds)
     with queue.permit():
         posted = await _read(request, raw, schema, reach)
         require_any(posted.read)
         body = posted.body
         options = Options(tuple(body.quantile_levels), body.num_samples, body.seed)
         asked = Asked(posted.predictor, posted.read.good, options, detail)
-        timed = await until_gone(request, queue.answer(asked))
+        timed = await until_gone(request, queue.answer(asked, deadline))
     answer = Answer(
         _identity(posted.predictor),
         body.seed,
@@ -136,7 +145,9 @@ async def _answer(
         Timings(round(timed.queue_ms, 3), round(timed.predict_ms, 3)),
     )
     num_numbers = posted.read.num_points * (1 + body.num_samples)
-    return await _off_loop(lambda: json_response(answer), is_big=num_numbers > _INLINE_NUMBERS)
+    return await off_loop(
+        lambda: json_response(answer, deadline.headers), is_big=num_numbers > INLINE_NUMBERS
+    )
 
 
 async def _read(request: Request, raw: bytes, schema: type[AnyRequest], reach: Reach) -> _Posted:
@@ -150,12 +161,7 @@ async def _read(request: Request, raw: bytes, schema: type[AnyRequest], reach: R
         read = read_request(body, catalogue=catalogue, settings=settings, reach=reach)
         return _Posted(body, read, predictor)
 
-    return await _off_loop(read, is_big=len(raw) > _INLINE_BYTES)
-
-
-async def _off_loop(work: Callable[[], Result], *, is_big: bool) -> Result:
-    """Keep long work away from the event loop; for short work the way there costs more."""
-    return await asyncio.to_thread(work) if is_big else work()
+    return await off_loop(read, is_big=len(raw) > INLINE_BYTES)
 
 
 def _identity(predictor: Predictor) -> ModelIdentity:

@@ -3,7 +3,7 @@
 A request without a permit is refused at once instead of waiting in a queue that only grows. A
 request finds the model idle and is answered at once, or waits while it runs and is then answered
 together with those that wait too: nobody is held back for company. A request that is given up
-before its turn never reaches the model.
+before its turn, or whose deadline has passed, never reaches the model.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from typing import final
 from service.errors import NoCapacityError, TimedOutError
 from service.inference.answers import AnsweredSeries
 from service.inference.batching import Asked, answer_batch
+from service.inference.deadline import Deadline
 from service.settings import Settings
 
 
@@ -34,6 +35,7 @@ class Timed:
 class _Entry:
     asked: Asked
     answer: asyncio.Future[Timed]
+    deadline: Deadline
     submitted: float = field(default_factory=time.perf_counter)
 
 
@@ -68,8 +70,13 @@ class PredictionQueue:
         finally:
             self._in_use -= 1
 
-    async def answer(self, asked: Asked) -> Timed:
+    async def answer(self, asked: Asked, deadline: Deadline | None = None) -> Timed:
         """Answer in the model's thread, after those that came before or together with them.
+
+        Parameters
+        ----------
+        deadline
+            When the answer is given up; by default after the time that the settings allow.
 
         Raises
         ------
@@ -77,17 +84,19 @@ class PredictionQueue:
             If it did not end in time. Work that has not begun by then never begins.
         """
         loop = asyncio.get_running_loop()
-        entry = _Entry(asked, loop.create_future())
+        deadline = deadline or Deadline(self._settings.request_timeout_seconds)
+        entry = _Entry(asked, loop.create_future(), deadline)
         self._waiting.append(entry)
         if self._running is None:
             self._running = loop.create_task(self._run())
         try:
-            return await asyncio.wait_for(entry.answer, self._settings.request_timeout_seconds)
+            return await asyncio.wait_for(entry.answer, deadline.remaining_seconds)
         except TimeoutError:
             raise TimedOutError(
-                f"no answer within {self._settings.request_timeout_seconds:g} seconds; "
+                f"no answer within {deadline.allowed_seconds:g} seconds; "
                 "ask for less, or again later",
                 retry_after_seconds=self._settings.retry_after_seconds,
+                headers=deadline.headers,
             ) from None
 
     async def _run(self) -> None:
@@ -118,7 +127,7 @@ class PredictionQueue:
         size = 0
         while self._waiting:
             entry = self._waiting.popleft()
-            if entry.answer.done():
+            if entry.answer.done() or entry.deadline.has_passed:
                 continue
             fits = size + entry.asked.size <= self._settings.max_batch_size
             if not batch or (fits and batch[0].asked.joins(entry.asked)):

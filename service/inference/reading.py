@@ -82,7 +82,36 @@ def read_series(
     SeriesRefusedError
         If it cannot be answered. The message says why, what was expected, and where.
     """
-    table = Table.read(body.observations, at=f"{at}.observations")
+    return read_table(
+        body,
+        Table.read(body.observations, at=f"{at}.observations"),
+        at=at,
+        subject_id=subject_id,
+        catalogue=catalogue,
+        settings=settings,
+        reach=reach,
+        is_strict=is_strict,
+    )
+
+
+def read_table(
+    body: ImputeSeries,
+    table: Table,
+    *,
+    at: str,
+    subject_id: str,
+    catalogue: Catalogue,
+    settings: Settings,
+    reach: Reach,
+    is_strict: bool,
+) -> ReadSeries:
+    """Read one series whose observations are already a table; those of the body are not looked at.
+
+    Raises
+    ------
+    SeriesRefusedError
+        As for `read_series`.
+    """
     _check_size(table, settings)
     context = _read_context(body, table, at=at, catalogue=catalogue)
     statics = read_statics(body.static, catalogue, at=f"{at}.static")

@@ -87,12 +87,12 @@ def read_request(
             read[-1] = _with_duplicate_id(read[-1], index)
         seen.add(subject_id)
     result = ReadRequest(tuple(read))
-    _check_sums(result, body.num_samples, settings)
+    check_sums(result, body.num_samples, settings)
     return result
 
 
-def require_any(request: ReadRequest) -> None:
-    """Refuse a request of which no series can be answered.
+def require_any(request: ReadRequest, *, at: str = "series") -> None:
+    """Refuse a request of which no series can be answered; `at` is the path of all of them.
 
     Raises
     ------
@@ -109,8 +109,8 @@ def require_any(request: ReadRequest) -> None:
     raise InvalidRequestError(
         "no series of the request can be answered",
         code="all_series_failed",
-        path="series",
-        errors=[ProblemFault(one.path or "series", one.code, one.detail) for one in refused],
+        path=at,
+        errors=[ProblemFault(one.path or at, one.code, one.detail) for one in refused],
     )
 
 
@@ -148,7 +148,14 @@ def _with_duplicate_id(one: ReadSeries | Refused, index: int) -> ReadSeries | Re
     return replace(one, remarks=(remark, *one.remarks))
 
 
-def _check_sums(read: ReadRequest, num_samples: int, settings: Settings) -> None:
+def check_sums(read: ReadRequest, num_samples: int, settings: Settings) -> None:
+    """Refuse a request whose series together ask for too much.
+
+    Raises
+    ------
+    TooLargeError
+        If they are beyond a limit.
+    """
     points = read.num_points
     if points > settings.max_query_points:
         raise TooLargeError(

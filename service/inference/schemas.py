@@ -6,7 +6,7 @@ only; what a series means is checked in `reading`, so that one bad series does n
 
 from typing import Annotated, Any, NotRequired
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, with_config
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
 MAX_QUANTILE_LEVELS = 32
@@ -32,6 +32,14 @@ UnitName = Annotated[
 ]
 StaticValue = float | Name | None
 Level = Annotated[float, Field(ge=1e-6, le=1 - 1e-6)]
+
+
+def _without_fraction(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# To JSON Schema 5.0 is an integer, and some clients write it so; to a strict model it is not.
+WHOLE = BeforeValidator(_without_fraction)
 
 
 def _distinct(levels: list[float]) -> list[float]:
@@ -139,14 +147,22 @@ class _Options(BaseModel):
     ] = False
     quantile_levels: Annotated[
         list[Level],
-        Field(min_length=1, max_length=MAX_QUANTILE_LEVELS),
+        Field(
+            min_length=1,
+            max_length=MAX_QUANTILE_LEVELS,
+            json_schema_extra={"uniqueItems": True},
+        ),
         AfterValidator(_distinct),
     ] = [0.05, 0.5, 0.95]
     num_samples: Annotated[
-        int, Field(ge=0, description="Joint samples of every series' answers; 0 gives none.")
+        int,
+        Field(ge=0, description="Joint samples of every series' answers; 0 gives none."),
+        WHOLE,
     ] = 0
     seed: Annotated[
-        int, Field(ge=0, le=2**63 - 1, description="Same request, seed and model: same answer.")
+        int,
+        Field(ge=0, le=2**63 - 1, description="Same request, seed and model: same answer."),
+        WHOLE,
     ] = 0
     model_version: Annotated[
         Name | None,

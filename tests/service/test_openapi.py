@@ -47,12 +47,19 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
 
 def test_every_post_describes_its_body_and_its_problems(document: Json) -> None:
     posts = {path: item["post"] for path, item in document["paths"].items() if "post" in item}
-    assert posts.keys() == {"/v1/impute", "/v1/forecast", "/v1/uncertainty", "/v1/validate"}
-    for operation in posts.values():
+    assert posts.keys() == {
+        "/v1/impute",
+        "/v1/forecast",
+        "/v1/uncertainty",
+        "/v1/validate",
+        "/v1/timeseries/forecast",
+    }
+    for path, operation in posts.items():
         assert operation["requestBody"]["required"]
         assert {"200", "400", "413", "415", "422", "429", "503"} <= operation["responses"].keys()
         content = operation["responses"]["422"]["content"]
-        assert content.keys() == {"application/problem+json"}
+        is_problem = path != "/v1/timeseries/forecast"
+        assert content.keys() == {"application/problem+json" if is_problem else "application/json"}
 
 
 @pytest.mark.parametrize("path", ["impute", "forecast", "uncertainty", "validate"])
@@ -61,6 +68,18 @@ def test_the_examples_are_answered(client: httpx.Client, document: Json, path: s
     (example,) = document["components"]["schemas"][name]["examples"]
     assert_fits(example, name, document)
     assert client.post(f"/v1/{path}", json=example).status_code == 200
+
+
+def test_a_whole_number_may_be_written_with_a_point(client: httpx.Client, document: Json) -> None:
+    """To JSON Schema 2.0 is an integer, so the server takes it for one."""
+    for seed, status in ((2, 200), (2.0, 200), (2.5, 422), (-2.0, 422)):
+        asked = body(series(), seed=seed)
+        assert client.post("/v1/impute", json=asked).status_code == status
+        if status == 200:
+            assert_fits(asked, "ImputeRequest", document)
+        else:
+            with pytest.raises(jsonschema.ValidationError):
+                assert_fits(asked, "ImputeRequest", document)
 
 
 @pytest.mark.parametrize(
