@@ -1,5 +1,6 @@
 """A server as an object: bound first, then run, here or in a thread beside the caller."""
 
+import gc
 import logging
 import signal
 import socket
@@ -77,6 +78,9 @@ def run_until_stopped(server: uvicorn.Server, listener: socket.socket) -> bool:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    # What is loaded stays: the collector need not walk through it in the middle of a request.
+    gc.collect()
+    gc.freeze()
     # After its own orderly end uvicorn raises the signal once more, for whoever handled it before.
     signal.signal(signal.SIGTERM, stop)
     with suppress(KeyboardInterrupt):

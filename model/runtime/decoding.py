@@ -9,16 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from model.data.batch import Query, build_batch
+from model.data.batch import Batch, Query, build_batch
 from model.data.normalization import Normalization
 from model.data.rolling import roll
 from model.data.series import Cohort
 from model.runtime.mixture import LaplaceMixture
-from model.runtime.network import Network
+from model.runtime.network import Network, NetworkOutput
 
 NUM_DRAWS = 4
 """Posterior draws of the summaries, in opposite pairs: the mean of the latent noise is zero."""
-_MAX_QUERIES = 8192
+# Draws of as many queries as a network answers together: on a CPU some tens of megabytes.
+_MAX_DRAWS = 32
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def decode(
     config = network.config
     places, outputs = [], []
     divergences = np.empty(len(rolled.context))
-    for windows in rolled.pieces(_MAX_QUERIES):
+    for windows in rolled.pieces(network.max_queries):
         part = rolled.select(windows)
         batch = build_batch(
             part.context,
@@ -73,7 +74,7 @@ def decode(
             knot_hours=config.knot_hours,
             is_causal=config.direction == "filter",
         )
-        output = network.run(batch, noise)
+        output = _run(network, batch, noise)
         places.append(part.positions)
         outputs.append(output)
         divergences[windows] = output.divergences
@@ -85,6 +86,23 @@ def decode(
     weight = np.exp(logits - logits.max(axis=1, keepdims=True))
     weight /= weight.sum(axis=1, keepdims=True)
     return Decoded(loc, scale, weight, rolled.maximum(divergences))
+
+
+def _run(
+    network: Network, batch: Batch[np.ndarray], noise: Float[np.ndarray, "draw 1 latent"]
+) -> NetworkOutput:
+    """Run the network for some of the draws at a time."""
+    max_rows = _MAX_DRAWS * network.max_queries
+    num_parts = -(-len(noise) * len(batch.query_channels) // max_rows)
+    parts = np.array_split(noise, max(1, min(num_parts, len(noise))))
+    outputs = [network.run(batch, part) for part in parts]
+    if len(outputs) == 1:
+        return outputs[0]
+    logits, loc, scale = (
+        np.concatenate([getattr(output, name) for output in outputs])
+        for name in ("logits", "loc", "scale")
+    )
+    return NetworkOutput(logits, loc, scale, outputs[0].divergences)
 
 
 def _in_order(

@@ -37,6 +37,11 @@ class Network(Protocol):
         """Library and device, for people."""
         ...
 
+    @property
+    def max_queries(self) -> int:
+        """How many queries it answers best together: more take memory and save no time."""
+        ...
+
     def run(
         self, batch: Batch[np.ndarray], noise: Float[np.ndarray, "draw 1 latent"]
     ) -> NetworkOutput:

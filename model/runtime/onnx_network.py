@@ -15,6 +15,8 @@ from model.runtime.network import NetworkOutput
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+_MAX_QUERIES = 2**11
+
 
 @final
 class OnnxNetwork:
@@ -56,6 +58,11 @@ class OnnxNetwork:
     def computed_by(self) -> str:
         """What computes it."""
         return "onnxruntime on cpu"
+
+    @property
+    def max_queries(self) -> int:
+        """Where the arrays of a run still lie in the processor's cache."""
+        return _MAX_QUERIES
 
     def run(
         self, batch: Batch[np.ndarray], noise: Float[np.ndarray, "draw 1 latent"]

@@ -1,5 +1,6 @@
 """The network in PyTorch, on a CPU or a CUDA device."""
 
+from types import MappingProxyType
 from typing import final
 
 import numpy as np
@@ -12,6 +13,8 @@ from model.data.batch import Batch
 from model.latent_ode import LatentODE
 from model.runtime.network import NetworkOutput
 from model.served import Served
+
+_MAX_QUERIES = MappingProxyType({"cpu": 2**11, "cuda": 2**17})
 
 
 @final
@@ -38,16 +41,25 @@ class TorchNetwork:
         """What computes it."""
         return f"torch on {self._device.type}"
 
+    @property
+    def max_queries(self) -> int:
+        """Where a CPU's cache, or what a GPU does at a time, is full."""
+        return _MAX_QUERIES[self._device.type]
+
     def run(
         self, batch: Batch[np.ndarray], noise: Float[np.ndarray, "draw 1 latent"]
     ) -> NetworkOutput:
         """Answer every query of the batch; see `Network`."""
         with torch.no_grad():
-            parts = self._served(
-                batch.map(lambda array: torch.from_numpy(array).to(self._device)),
-                torch.from_numpy(noise).float().to(self._device),
-            )
+            parts = self._served(batch.map(self._move), self._move(noise).float())
         return NetworkOutput(*(part.cpu().numpy() for part in parts))
+
+    def _move(self, array: np.ndarray) -> torch.Tensor:
+        """Hand an array to the device; to a GPU from pinned memory, without waiting for it."""
+        tensor = torch.from_numpy(array)
+        if self._device.type == "cuda":
+            return tensor.pin_memory().to(self._device, non_blocking=True)
+        return tensor
 
 
 def load_network(artifact: Artifact) -> LatentODE:

@@ -62,6 +62,11 @@ class _TimedNetwork:
     def computed_by(self) -> str:
         return self._network.computed_by
 
+    @property
+    def max_queries(self) -> int:
+        """That of the network inside."""
+        return self._network.max_queries
+
     def run(
         self, batch: Batch[np.ndarray], noise: Float[np.ndarray, "draw 1 latent"]
     ) -> NetworkOutput:
