@@ -1,0 +1,1 @@
+"""Batch jobs: years of stays, filled once, exactly, whatever is killed in between."""
