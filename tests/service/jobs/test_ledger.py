@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 
@@ -26,9 +25,8 @@ TRANSIENT = Failure("io_error", "the disk did not answer", is_permanent=False)
 PERMANENT = Failure("input_changed", "the input is another", is_permanent=True)
 
 
-def submission(job_id: str = JOB, **changes: object) -> Submission:
-    plain = Submission(job_id, "{}", "input", "0" * 64, "icu", "1", "f" * 64)
-    return replace(plain, **changes)  # type: ignore[arg-type]  a test names the fields
+def submission(job_id: str = JOB, *, share: float = 1.0, key: str | None = None) -> Submission:
+    return Submission(job_id, "{}", "input/table", "0" * 64, "icu", "1", "f" * 64, share, key)
 
 
 def part(lease: Lease, *, num_quarantined: int = 0) -> PublishedPart:
@@ -52,8 +50,8 @@ def claimed(leases: Leases, worker_id: str = "w1") -> Lease:
     return lease
 
 
-def planned(ledger: Ledger, leases: Leases, *, num_chunks: int, **changes: object) -> None:
-    job = ledger.submit(submission(**changes))
+def planned(ledger: Ledger, leases: Leases, *, num_chunks: int, share: float = 1.0) -> None:
+    job = ledger.submit(submission(share=share))
     chunks = [PlannedChunk(index, 4, 40, "c" * 64) for index in range(num_chunks)]
     plan = claimed(leases)
     assert (plan.job.id, plan.chunk.index) == (job.id, PLAN)
@@ -234,7 +232,7 @@ def test_what_is_cancelled_publishes_no_more_and_resumes(ledger: Ledger, leases:
 def test_too_many_quarantined_subjects_fail_the_job_also_after_resume(
     ledger: Ledger, leases: Leases
 ) -> None:
-    planned(ledger, leases, num_chunks=2, max_quarantined_share=0.25)
+    planned(ledger, leases, num_chunks=2, share=0.25)
     for num_quarantined in (2, 1):
         assert state(ledger) == "running"
         lease = claimed(leases)
@@ -245,18 +243,18 @@ def test_too_many_quarantined_subjects_fail_the_job_also_after_resume(
 
 
 def test_the_same_key_is_the_same_job(ledger: Ledger) -> None:
-    first = ledger.submit(submission(idempotency_key="k"))
-    again = ledger.submit(submission("b" * 32, idempotency_key="k"))
+    first = ledger.submit(submission(key="k"))
+    again = ledger.submit(submission("b" * 32, key="k"))
     assert again == first
     assert ledger.find("b" * 32) is None
     ledger.bury(JOB)
-    assert ledger.submit(submission("c" * 32, idempotency_key="k")).id == "c" * 32
+    assert ledger.submit(submission("c" * 32, key="k")).id == "c" * 32
 
 
 def test_keys_race_to_one_job(ledger: Ledger) -> None:
     names = [character * 32 for character in "0123456789"]
     with ThreadPoolExecutor(5) as pool:
-        jobs = pool.map(lambda n: ledger.submit(submission(n, idempotency_key="k")), names)
+        jobs = pool.map(lambda n: ledger.submit(submission(n, key="k")), names)
     assert len({job.id for job in jobs}) == 1
 
 
