@@ -1,4 +1,4 @@
-"""`python -m service serve | demo | openapi`. Exit status: 0, 1 (failed), 2 (usage)."""
+"""`python -m service serve | worker | demo | openapi`. Exit status: 0, 1 (failed), 2 (usage)."""
 
 import json
 from enum import StrEnum
@@ -67,13 +67,23 @@ def serve(
     port: Port = None,
     backend: BackendOption = None,
     device: DeviceOption = None,
+    jobs_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of batch jobs [env: LACUNA_JOBS_DIR; default: no jobs].",
+            show_default=False,
+            file_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve until stopped. `python -m service settings` lists the limits and their variables."""
     from model.errors import ArtifactError
     from service.app import create_app
     from service.server import bind, log_to_stderr, make_server, run_until_stopped
 
-    settings = _settings(artifact=artifact, host=host, port=port, backend=backend, device=device)
+    settings = _settings(
+        artifact=artifact, host=host, port=port, backend=backend, device=device, jobs_dir=jobs_dir
+    )
     log_to_stderr()
     try:
         predictor = _predictor(settings)
@@ -117,6 +127,50 @@ def demo(
         with BackgroundServer(create_app(settings, predictor), settings) as server:
             run_demo(server, question, Console(), keeps_serving=not stop)
     except (ArtifactError, DemoError, OSError) as error:
+        raise _failed(str(error)) from None
+
+
+@app.command()
+def worker(
+    jobs_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the jobs [env: LACUNA_JOBS_DIR].", show_default=False, file_okay=False
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="URL of the ledger [env: LACUNA_JOBS_DATABASE_URL; default: SQLite in the folder]."
+        ),
+    ] = None,
+    backend: BackendOption = None,
+    device: DeviceOption = None,
+    job: Annotated[str | None, typer.Option(help="Work on this job alone.")] = None,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="Stop when nothing is left to do.")
+    ] = False,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Work on batch jobs until stopped. Any number of workers may share a folder and a ledger."""
+    import threading
+
+    from service.errors import ServiceError
+    from service.jobs.database import DatabaseError
+    from service.jobs.working import stop_on_signals, work
+    from service.server import log_to_stderr
+
+    settings = _settings(
+        jobs_dir=jobs_dir, jobs_database_url=database, backend=backend, device=device
+    )
+    if settings.jobs_dir is None:
+        raise typer.BadParameter("give --jobs-dir DIR, or set LACUNA_JOBS_DIR")
+    log_to_stderr()
+    stop = threading.Event()
+    stop_on_signals(stop, with_parent=with_parent)
+    try:
+        work(settings, stop, job_id=job, ends=until_idle)
+    except (DatabaseError, ServiceError, OSError) as error:
         raise _failed(str(error)) from None
 
 

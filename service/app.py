@@ -11,12 +11,14 @@ from fastapi.responses import RedirectResponse
 
 import service.catalogue.endpoints
 import service.inference.endpoints
+import service.jobs.endpoints
 import service.operations.documentation
 import service.operations.health
 from model.runtime.predictor import Predictor
 from service.errors import add_error_handlers
 from service.inference.loading import open_predictor, warm_up
 from service.inference.queue import PredictionQueue
+from service.jobs.serving import running_jobs
 from service.openapi import describe
 from service.operations.middleware import RequestLog
 from service.settings import Settings
@@ -63,6 +65,7 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAP
     add_error_handlers(app)
     app.include_router(service.inference.endpoints.router)
     app.include_router(service.catalogue.endpoints.router)
+    app.include_router(service.jobs.endpoints.router)
     app.include_router(service.operations.health.router)
     app.include_router(service.operations.documentation.router)
 
@@ -80,7 +83,8 @@ def _lifespan(
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         queue = PredictionQueue(settings)
         loading = asyncio.create_task(_load(queue, settings, predictor))
-        yield State(settings=settings, queue=queue)
+        async with running_jobs(settings) as jobs:
+            yield State(settings=settings, queue=queue, jobs=jobs)
         loading.cancel()
         with suppress(asyncio.CancelledError):
             await loading

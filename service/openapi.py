@@ -13,7 +13,9 @@ from pydantic.json_schema import models_json_schema
 
 from service.errors import PROBLEM_MEDIA_TYPE, Problem
 from service.inference.schemas import REQUESTS
+from service.jobs.request import JobRequest
 
+FORM_MEDIA_TYPE = "multipart/form-data"
 _TEMPLATE = "#/components/schemas/{model}"
 _PROBLEM_EXAMPLE = {
     "type": "urn:lacuna:problem:unknown_unit",
@@ -54,6 +56,21 @@ def request_body(schema: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+def job_form() -> dict[str, Any]:
+    """Return what the endpoint that streams a form adds to its operation."""
+    file = {"type": "string", "contentMediaType": "application/octet-stream"}
+    schema = {
+        "type": "object",
+        "required": ["request", "input"],
+        "properties": {
+            "request": {"$ref": _TEMPLATE.format(model=JobRequest.__name__)},
+            "input": {**file, "description": "The table, in the format that `request` names."},
+            "times": {**file, "description": "Query times, where `fill` is a `times_table`."},
+        },
+    }
+    return {"requestBody": {"required": True, "content": {FORM_MEDIA_TYPE: {"schema": schema}}}}
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """Return the complete document of an application."""
     document = get_openapi(
@@ -61,7 +78,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     _, requests = models_json_schema(
-        [(request, "validation") for request in REQUESTS], ref_template=_TEMPLATE
+        [(request, "validation") for request in (*REQUESTS, JobRequest)], ref_template=_TEMPLATE
     )
     schemas.update(requests["$defs"])
     problem = TypeAdapter(Problem).json_schema(ref_template=_TEMPLATE)

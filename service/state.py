@@ -5,6 +5,7 @@ from typing import TypedDict, cast
 from fastapi import Request
 
 from service.inference.queue import PredictionQueue
+from service.jobs.opening import Jobs
 from service.settings import Settings
 
 
@@ -13,6 +14,7 @@ class State(TypedDict):
 
     settings: Settings
     queue: PredictionQueue
+    jobs: Jobs | None
 
 
 def state_of(request: Request) -> State:

@@ -38,7 +38,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Submission:
-    """A job to be entered. `fingerprint` tells whether a repeated submission is the same one."""
+    """A job to be entered. `fingerprint` tells whether a repeated submission is the same one.
+
+    `source` and `times`, a table of query times, are names in the folder of the job, or absolute.
+    """
 
     id: str
     request: str
@@ -48,18 +51,20 @@ class Submission:
     model_version: str
     fingerprint: str
     max_quarantined_share: float = 1.0
+    times: str | None = None
     idempotency_key: str | None = None
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job as the ledger has it. Times are microseconds since 1970 UTC."""
+    """A job as the ledger has it, of the same fields. Moments are microseconds since 1970 UTC."""
 
     id: str
     state: JobState
     protocol: int
     request: str
     source: str
+    times: str | None
     artifact_sha256: str
     model_name: str
     model_version: str

@@ -29,6 +29,7 @@ job = Table(
     Column("protocol", Integer, nullable=False),
     Column("request", Text, nullable=False),
     Column("source", Text, nullable=False),
+    Column("times", Text),
     Column("artifact_sha256", String(64), nullable=False),
     Column("model_name", Text, nullable=False),
     Column("model_version", Text, nullable=False),

@@ -26,7 +26,7 @@ PERMANENT = Failure("input_changed", "the input is another", is_permanent=True)
 
 
 def submission(job_id: str = JOB, *, share: float = 1.0, key: str | None = None) -> Submission:
-    return Submission(job_id, "{}", "input/table", "0" * 64, "icu", "1", "f" * 64, share, key)
+    return Submission(job_id, "{}", "input/table", "0" * 64, "icu", "1", "f" * 64, share, None, key)
 
 
 def part(lease: Lease, *, num_quarantined: int = 0) -> PublishedPart:
