@@ -1,6 +1,5 @@
 """The output of a job as one file, from its parts, without holding more than a piece of one."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -45,22 +44,27 @@ def _lines(file: Path, *, skips_first: bool) -> Iterator[bytes]:
 
 
 @final
-class _Outlet(io.RawIOBase):
+class _Outlet:
     """A file whose bytes are taken out as soon as they are written."""
 
+    closed = False
+
     def __init__(self) -> None:
-        super().__init__()
         self._written: list[bytes] = []
+        self._position = 0
 
-    def writable(self) -> bool:
-        """Accept writes; Arrow asks."""
-        return True
-
-    def write(self, data: object) -> int:
+    def write(self, data: bytes) -> int:
         """Keep bytes until they are taken."""
-        piece = bytes(data)  # type: ignore[call-overload]  a buffer, whatever Arrow has
-        self._written.append(piece)
-        return len(piece)
+        self._written.append(bytes(data))
+        self._position += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """Return how many bytes were written; the footer says where each column is."""
+        return self._position
+
+    def flush(self) -> None:
+        """Do nothing; Arrow asks."""
 
     def take(self) -> bytes:
         """Return what was written since."""

@@ -84,7 +84,7 @@ class Intake:
         job = self.ledger.submit(submission)
         if job.id != submission.id:
             shutil.rmtree(folder, ignore_errors=True)
-            if job.fingerprint != submission.fingerprint:
+            if (job.input_sha256, job.request) != (submission.input_sha256, submission.request):
                 raise KeyReusedError(
                     "this Idempotency-Key came with another request or input; choose another key"
                 )
@@ -94,17 +94,16 @@ class Intake:
 def _submission(
     job_id: str, request: JobRequest, upload: Upload, artifact: Artifact, key: str | None
 ) -> Submission:
-    text = request.model_dump_json()
     manifest = artifact.manifest
     return Submission(
         id=job_id,
-        request=text,
+        request=request.model_dump_json(),
         source="input/input",
-        times="input/times" if "times" in upload.names else None,
+        times="input/times" if upload.has_times else None,
         artifact_sha256=artifact.sha256,
         model_name=manifest.name,
         model_version=manifest.version,
-        fingerprint=hashlib.sha256(f"{upload.sha256}\n{text}".encode()).hexdigest(),
+        input_sha256=upload.sha256,
         max_quarantined_share=request.max_quarantined_share,
         idempotency_key=key,
     )

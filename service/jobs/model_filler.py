@@ -9,6 +9,7 @@ from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError
 from model.runtime.predictor import Prediction, Predictor, Request
 from service.jobs.chunks import Chunk
+from service.jobs.errors import JobInputError
 from service.jobs.filler import Filled
 from service.jobs.filling import fill_chunk
 from service.jobs.folder import JobFolder
@@ -40,6 +41,11 @@ class ModelFiller:
         times = None if job.times is None else folder.source(job.times)
         source = folder.source(job.source)
         made = make_plan(source, _request(job), plan, artifact.catalogue, times=times)
+        if made.input_sha256 != job.input_sha256:
+            raise JobInputError(
+                "the input is not the one that was submitted; restore it, or submit the new one",
+                code="input_changed",
+            )
         return [
             PlannedChunk(one.index, one.num_subjects, one.num_rows, one.sha256)
             for one in made.chunks

@@ -38,7 +38,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Submission:
-    """A job to be entered. `fingerprint` tells whether a repeated submission is the same one.
+    """A job to be entered.
 
     `source` and `times`, a table of query times, are names in the folder of the job, or absolute.
     """
@@ -49,7 +49,7 @@ class Submission:
     artifact_sha256: str
     model_name: str
     model_version: str
-    fingerprint: str
+    input_sha256: str
     max_quarantined_share: float = 1.0
     times: str | None = None
     idempotency_key: str | None = None
@@ -68,7 +68,7 @@ class JobRecord:
     artifact_sha256: str
     model_name: str
     model_version: str
-    fingerprint: str
+    input_sha256: str
     plan: str | None
     created_us: int
     started_us: int | None

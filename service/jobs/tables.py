@@ -33,7 +33,7 @@ job = Table(
     Column("artifact_sha256", String(64), nullable=False),
     Column("model_name", Text, nullable=False),
     Column("model_version", Text, nullable=False),
-    Column("fingerprint", String(64), nullable=False),
+    Column("input_sha256", String(64), nullable=False),
     Column("idempotency_key", String(64), unique=True),
     Column("max_quarantined_share", Float, nullable=False),
     Column("plan", String(32)),

@@ -8,13 +8,14 @@ import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, final
+from typing import Any, BinaryIO, final
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from service.errors import TooLargeError
+from service.jobs.publishing import sha256_of_hashes
 from service.jobs.problems import StorageFullError, UploadError, UploadTypeError
 
 _BUFFER_BYTES = 1 << 20
@@ -84,10 +85,9 @@ class Upload:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._digest = hashlib.sha256()
+        self._digests: dict[str, Any] = {}
         self._header, self._value = bytearray(), bytearray()
         self._disposition = b""
-        self._name: str | None = None
         self._file: BinaryIO | None = None
         self._has_ended = False
         self.request = bytearray()
@@ -95,8 +95,14 @@ class Upload:
 
     @property
     def sha256(self) -> str:
-        """The hash of all files, each with its name."""
-        return self._digest.hexdigest()
+        """The hash of the files, as a plan has it of its input."""
+        hashes = [self._digests[name].hexdigest() for name in FILES if name in self._digests]
+        return sha256_of_hashes((".", file) for file in hashes)
+
+    @property
+    def has_times(self) -> bool:
+        """Whether there is a table of query times."""
+        return "times" in self.names
 
     def parser(self, boundary: bytes) -> Callable[[bytes], object]:
         """Return what is to be called with the bytes of the body."""
@@ -146,16 +152,15 @@ class Upload:
                 "expected the parts `request`, `input` and `times`, each at most once"
             )
         self.names.append(name)
-        self._name = name
         if name in FILES:
-            self._digest.update(b"\0" + name.encode() + b"\0")
+            self._digests[name] = hashlib.sha256()
             self._file = (self._folder / name).open("xb")
 
     def _write(self, data: bytes, start: int, end: int) -> None:
         piece = memoryview(data)[start:end]
         if self._file is not None:
             self._file.write(piece)
-            self._digest.update(piece)
+            self._digests[self.names[-1]].update(piece)
         elif len(self.request) + len(piece) > _MAX_REQUEST_BYTES:
             raise TooLargeError(
                 f"the part `request` may have at most {_MAX_REQUEST_BYTES} bytes",
