@@ -12,7 +12,7 @@ from typing import TypeVar
 from fastapi import APIRouter, Request, Response
 
 from model.runtime.predictor import Predictor
-from service.inference.answering import FORECAST, IMPUTED, Detail
+from service.inference.answering import Detail
 from service.inference.answers import (
     Answer,
     AnsweredSeries,
@@ -40,6 +40,7 @@ from service.inference.schemas import (
     UncertaintyRequest,
     ValidateRequest,
 )
+from service.inference.status import FORECAST, IMPUTED
 from service.openapi import PROBLEM_RESPONSES, request_body
 from service.state import state_of
 from service.wire import json_response, parse_body, read_body, until_gone

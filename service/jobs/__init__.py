@@ -1,1 +1,1 @@
-"""Batch jobs: years of stays, filled once, exactly, whatever is killed in between."""
+"""Batch jobs: tables of many subjects, filled columnar from end to end."""
