@@ -1,4 +1,4 @@
-"""The folder of a job, and how a file becomes part of it: all at once, and for good.
+"""The folder of a job: who finds what where.
 
     {jobs_dir}/artifacts/{sha256}/         the models that jobs began with
     {jobs_dir}/{job_id}/input/             what was posted
@@ -10,7 +10,6 @@ Everything is readable by this account only. No name comes from a client. Only t
 parts count: a file of an epoch that was fenced off is litter.
 """
 
-import os
 import shutil
 from collections.abc import Collection
 from contextlib import suppress
@@ -71,31 +70,6 @@ def make_private(folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=_MODE, exist_ok=True)
     return folder
-
-
-def publish_file(written: Path, published: Path) -> None:
-    """Give a written file its name, such that after a power cut it is there whole or not at all."""
-    sync_file(written)
-    written.rename(published)
-    sync_file(published.parent)
-
-
-def sync_file(path: Path) -> None:
-    """Wait until a file, or the list of names in a folder, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_tree(folder: Path) -> None:
-    """Wait until everything in a folder is on the disk."""
-    for parent, _, files in os.walk(folder):
-        for name in files:
-            sync_file(Path(parent) / name)
-        sync_file(Path(parent))
-    sync_file(folder.parent)
 
 
 def remove_folder(folder: Path) -> None:

@@ -14,10 +14,12 @@ from fastapi import Request
 from model.artifact import Artifact
 from model.errors import ArtifactError
 from service.errors import InvalidRequestError, NoCapacityError, NotReadyError
-from service.jobs.folder import JobFolder, make_private, sync_tree
+from service.jobs.folder import JobFolder, make_private
 from service.jobs.keeping import keep_artifact
 from service.jobs.ledger import Ledger
+from service.jobs.plan import check_request
 from service.jobs.problems import KeyReusedError
+from service.jobs.publishing import sync_tree
 from service.jobs.records import JobRecord, Submission
 from service.jobs.request import JobRequest
 from service.jobs.uploads import Upload, receive
@@ -50,6 +52,7 @@ class Intake:
                 request, make_private(folder.input), max_bytes=self.max_upload_bytes
             )
             job_request = parse_body(bytes(upload.request), JobRequest, field_names=_field_names())
+            check_request(job_request, artifact.catalogue, has_times=upload.has_times)
             await asyncio.to_thread(self.keep, artifact)
             submission = _submission(job_id, job_request, upload, artifact, key)
             return await asyncio.to_thread(self._enter, submission, folder.path)

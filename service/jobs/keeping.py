@@ -7,7 +7,8 @@ from pathlib import Path
 
 from model.artifact import load_artifact
 from model.errors import ArtifactError
-from service.jobs.folder import make_private, sync_tree
+from service.jobs.folder import make_private
+from service.jobs.publishing import sync_tree
 
 _MANIFEST = "manifest.json"
 

@@ -74,7 +74,7 @@ def make_plan(
         If the input cannot be read or holds no subject, or the request names variables that are
         not estimated.
     """
-    _check(request, catalogue, times)
+    check_request(request, catalogue, has_times=times is not None)
     working = folder / "planning"
     for stale in (working, folder / "chunks"):
         shutil.rmtree(stale, ignore_errors=True)
@@ -144,8 +144,15 @@ def _all_rows(
         yield from open_source(times, request, catalogue, is_query=True)
 
 
-def _check(request: JobRequest, catalogue: Catalogue, times: Path | None) -> None:
-    if (times is not None) != isinstance(request.fill, TimesTable):
+def check_request(request: JobRequest, catalogue: Catalogue, *, has_times: bool) -> None:
+    """Refuse what can be refused before the input is read.
+
+    Raises
+    ------
+    JobInputError
+        If a table of times is missing or too many, or a variable is not estimated.
+    """
+    if has_times != isinstance(request.fill, TimesTable):
         raise JobInputError(
             "a table of query times is given exactly where `fill` is of the kind `times_table`"
         )

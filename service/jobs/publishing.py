@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 
@@ -15,9 +15,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def publish(partial: Path, path: Path) -> None:
     """Bring a finished file to disk, and then to its name in the same folder."""
-    _sync(partial)
+    sync(partial)
     partial.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def sha256_of(path: Path) -> str:
@@ -28,18 +28,38 @@ def sha256_of(path: Path) -> str:
 
 def sha256_of_all(paths: Sequence[Path]) -> str:
     """Return one hash of files and folders: of the contents and the names inside a folder."""
+    return sha256_of_hashes(_named_hashes(paths))
+
+
+def sha256_of_hashes(hashes: Iterable[tuple[str, str]]) -> str:
+    """Return one hash of files whose names and hashes are known; a file by itself is named "."."""
     digest = hashlib.sha256()
+    for name, sha256 in hashes:
+        digest.update(name.encode() + b"\0")
+        digest.update(bytes.fromhex(sha256))
+    return digest.hexdigest()
+
+
+def _named_hashes(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
     for path in paths:
         files = (
             [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
         )
         for file in files:
-            digest.update(str(file.relative_to(path)).encode() + b"\0")
-            digest.update(bytes.fromhex(sha256_of(file)))
-    return digest.hexdigest()
+            yield str(file.relative_to(path)), sha256_of(file)
 
 
-def _sync(path: Path) -> None:
+def sync_tree(folder: Path) -> None:
+    """Bring everything in a folder to disk, and the folder itself."""
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            sync(Path(parent) / name)
+        sync(Path(parent))
+    sync(folder.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the list of names in a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

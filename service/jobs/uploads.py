@@ -15,8 +15,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from service.errors import TooLargeError
-from service.jobs.publishing import sha256_of_hashes
 from service.jobs.problems import StorageFullError, UploadError, UploadTypeError
+from service.jobs.publishing import sha256_of_hashes
 
 _BUFFER_BYTES = 1 << 20
 _MAX_REQUEST_BYTES = 256 * 1024

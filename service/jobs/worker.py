@@ -16,9 +16,10 @@ from typing import final
 from service.jobs.database import DatabaseError
 from service.jobs.failures import failure_of
 from service.jobs.filler import Filler
-from service.jobs.folder import JobFolder, publish_file, sync_tree
+from service.jobs.folder import JobFolder
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
+from service.jobs.publishing import publish, sync_tree
 from service.jobs.records import UNFINISHED, JobState, Lease, PublishedPart
 from service.jobs.tables import PLAN
 
@@ -155,7 +156,7 @@ class Worker:
                 lease.job, folder.path / lease.job.plan, lease.chunk, *drafts
             )
             for draft, published in zip(drafts, (part, quarantine), strict=True):
-                publish_file(draft, published)
+                publish(draft, published)
             found = PublishedPart(
                 name,
                 filled.sha256,

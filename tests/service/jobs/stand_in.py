@@ -37,7 +37,7 @@ class LineFiller:
 
     def plan(self, job: JobRecord, folder: JobFolder, plan: Path) -> Sequence[PlannedChunk]:
         lines = folder.source(job.source).read_text().splitlines(keepends=True)
-        chunks = []
+        chunks: list[PlannedChunk] = []
         for start in range(0, len(lines), LINES_PER_CHUNK):
             own = lines[start : start + LINES_PER_CHUNK]
             file = plan / f"{len(chunks)}.txt"

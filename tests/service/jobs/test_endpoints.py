@@ -33,13 +33,16 @@ class Desk:
         self.settings = Settings.model_validate(settings)
 
     def post(
-        self, request: object = REQUEST, table: bytes = TABLE, **headers: str
+        self, request: object = REQUEST, table: bytes = TABLE, *, key: str | None = None
     ) -> httpx.Response:
-        files = {"request": (None, json.dumps(request)), "input": ("../x.csv", table)}
-        return self.client.post("/v1/jobs", files=files, headers=headers)
+        form = [("request", (None, json.dumps(request))), ("input", ("../x.csv", table))]
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return self.client.post("/v1/jobs", files=form, headers=headers)  # type: ignore[arg-type]
 
-    def submit(self, request: object = REQUEST, table: bytes = TABLE, **headers: str) -> str:
-        answer = self.post(request, table, **headers)
+    def submit(
+        self, request: object = REQUEST, table: bytes = TABLE, *, key: str | None = None
+    ) -> str:
+        answer = self.post(request, table, key=key)
         assert answer.status_code == 202, answer.text
         assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
         return str(answer.json()["id"])
@@ -62,7 +65,7 @@ class Desk:
 def desk(
     predictor: Predictor, tiny_artifact: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Desk]:
-    settings = {
+    settings: dict[str, Any] = {
         "artifact": tiny_artifact,
         "jobs_dir": tmp_path_factory.mktemp("jobs") / "jobs",
         "job_workers": 0,
@@ -144,12 +147,11 @@ def test_events_can_be_taken_up_after_any_of_them(desk: Desk, finished: str) -> 
 
 
 def test_the_same_key_is_the_same_job_and_other_content_is_refused(desk: Desk) -> None:
-    key = {"Idempotency-Key": "night 12"}
-    job_id = desk.submit(**key)
+    job_id = desk.submit(key="night 12")
     before = desk.jobs_dir_names()
-    assert desk.submit(**key) == job_id
-    problem(desk.post(table=csv_table(3), **key), 422, "idempotency_key_reused")
-    problem(desk.post({**REQUEST, "seed": 1}, **key), 422, "idempotency_key_reused")
+    assert desk.submit(key="night 12") == job_id
+    problem(desk.post(table=csv_table(3), key="night 12"), 422, "idempotency_key_reused")
+    problem(desk.post({**REQUEST, "seed": 1}, key="night 12"), 422, "idempotency_key_reused")
     assert desk.jobs_dir_names() == before
     desk.client.delete(f"/v1/jobs/{job_id}")
 
@@ -275,7 +277,7 @@ def test_a_full_disk_refuses_the_upload(desk: Desk, monkeypatch: pytest.MonkeyPa
 def test_more_jobs_than_the_limit_are_refused(
     predictor: Predictor, tiny_artifact: Path, tmp_path: Path
 ) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "artifact": tiny_artifact,
         "jobs_dir": tmp_path / "jobs",
         "job_workers": 0,

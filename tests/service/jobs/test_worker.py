@@ -75,6 +75,10 @@ def once(action: Callable[[], None], at: int = 2) -> Callable[[int], None]:
     return before_fill
 
 
+def discard(_result: object) -> None:
+    pass
+
+
 def fails_with(error: Exception) -> Callable[[], None]:
     def fail() -> None:
         raise error
@@ -188,7 +192,7 @@ def test_a_zombie_that_wakes_up_publishes_nothing(tmp_path: Path) -> None:
 
 def test_a_cancelled_job_stops_at_the_chunk_and_resumes(bench: Bench) -> None:
     bench.submit(LINES)
-    filler = LineFiller(once(lambda: bench.ledger.cancel(JOB) and None))
+    filler = LineFiller(once(lambda: discard(bench.ledger.cancel(JOB))))
     assert bench.run(filler).state == "cancelled"
     assert len(filler.filled) < 7
     bench.ledger.resume(JOB)
@@ -222,10 +226,16 @@ def test_too_many_bad_subjects_fail_the_job(bench: Bench) -> None:
 def test_two_workers_share_a_job(bench: Bench) -> None:
     bench.submit(LINES)
     barrier = threading.Barrier(2)
-    fillers = [LineFiller(once(lambda: barrier.wait(WAIT_SECONDS) and None, at=n)) for n in (0, 1)]
+
+    def meet() -> None:
+        barrier.wait(WAIT_SECONDS)
+
+    fillers = [LineFiller(once(meet, at=index)) for index in (0, 1)]
     names = ("w1", "w2")
     threads = [
-        threading.Thread(target=bench.worker(filler, name, num_slots=1).run, args=(threading.Event(),))
+        threading.Thread(
+            target=bench.worker(filler, name, num_slots=1).run, args=(threading.Event(),)
+        )
         for filler, name in zip(fillers, names, strict=True)
     ]
     for thread in threads:
