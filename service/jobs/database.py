@@ -7,6 +7,7 @@ so it must be written such that doing it twice does no harm.
 
 import itertools
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -103,7 +104,8 @@ class Database:
             except DBAPIError as error:
                 if not _may_pass(error, attempt) or time.monotonic() > deadline:
                     raise DatabaseError(_reason(error)) from error
-                _logger.warning("the ledger's database: %s; trying again", _reason(error))
+                if attempt == 0:
+                    _logger.warning("%s; trying again for a while", _reason(error))
             threading.Event().wait(wait)
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
         raise AssertionError("unreachable")
@@ -126,8 +128,10 @@ def _may_pass(error: DBAPIError, attempt: int) -> bool:
 
 
 def _reason(error: DBAPIError) -> str:
-    """Name the kind of failure. The driver's message may hold the URL with its password."""
-    return f"{type(error.orig).__name__} while it was used"
+    """Name the kind of failure. The message of a server's driver may hold more than its readers may see."""
+    if isinstance(error.orig, sqlite3.Error):
+        return f"the ledger cannot be used: {error.orig}"
+    return f"the ledger cannot be used: {type(error.orig).__name__} from its database"
 
 
 def _engine(url: str) -> Engine:

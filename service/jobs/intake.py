@@ -22,7 +22,8 @@ from service.jobs.problems import KeyReusedError
 from service.jobs.publishing import sync_tree
 from service.jobs.records import JobRecord, Submission
 from service.jobs.request import JobRequest
-from service.jobs.uploads import Upload, receive
+from service.jobs.submitting import JobInput, new_submission
+from service.jobs.uploads import receive
 from service.wire import parse_body
 
 UPLOADING = ".uploading-"
@@ -54,7 +55,13 @@ class Intake:
             job_request = parse_body(bytes(upload.request), JobRequest, field_names=_field_names())
             check_request(job_request, artifact.catalogue, has_times=upload.has_times)
             await asyncio.to_thread(self.keep, artifact)
-            submission = _submission(job_id, job_request, upload, artifact, key)
+            submission = new_submission(
+                job_id,
+                job_request,
+                artifact,
+                JobInput("input/input", "input/times" if upload.has_times else None, upload.sha256),
+                idempotency_key=key,
+            )
             return await asyncio.to_thread(self._enter, submission, folder.path)
         finally:
             # Renamed by now, unless something went wrong.
@@ -92,24 +99,6 @@ class Intake:
                     "this Idempotency-Key came with another request or input; choose another key"
                 )
         return job
-
-
-def _submission(
-    job_id: str, request: JobRequest, upload: Upload, artifact: Artifact, key: str | None
-) -> Submission:
-    manifest = artifact.manifest
-    return Submission(
-        id=job_id,
-        request=request.model_dump_json(),
-        source="input/input",
-        times="input/times" if upload.has_times else None,
-        artifact_sha256=artifact.sha256,
-        model_name=manifest.name,
-        model_version=manifest.version,
-        input_sha256=upload.sha256,
-        max_quarantined_share=request.max_quarantined_share,
-        idempotency_key=key,
-    )
 
 
 def _key(request: Request) -> str | None:

@@ -21,10 +21,20 @@ _logger = logging.getLogger("service.jobs.processes")
 
 @final
 class WorkerProcesses:
-    """Runs `num_workers` processes until stopped, or until they end by themselves."""
+    """Runs `num_workers` processes until stopped, or until they end by themselves.
 
-    def __init__(self, settings: Settings, num_workers: int, *arguments: str) -> None:
+    Each is replaced up to `max_restarts` times, or for ever.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        num_workers: int,
+        *arguments: str,
+        max_restarts: int | None = None,
+    ) -> None:
         self._settings = settings
+        self._max_restarts = max_restarts
         self._arguments = arguments
         self._is_stopping = threading.Event()
         self._lock = threading.Lock()
@@ -39,10 +49,10 @@ class WorkerProcesses:
         for thread in self._threads:
             thread.start()
 
-    def wait(self) -> None:
-        """Wait until all have ended by themselves."""
-        for thread in self._threads:
-            thread.join()
+    @property
+    def is_running(self) -> bool:
+        """Whether some process has not ended by itself."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
         """Have every process finish its chunk, and end; kill what takes too long."""
@@ -56,7 +66,8 @@ class WorkerProcesses:
         for process in running:
             if process.poll() is None:
                 process.kill()
-        self.wait()
+        for thread in self._threads:
+            thread.join()
 
     @property
     def process_ids(self) -> list[int]:
@@ -66,12 +77,14 @@ class WorkerProcesses:
 
     def _watch(self, number: int) -> None:
         wait_seconds = _FIRST_WAIT_SECONDS
+        num_restarts = 0
         while (process := self._start(number)) is not None:
             code = process.wait()
             if process.stdin is not None:
                 process.stdin.close()
-            if code == 0 or self._is_stopping.is_set():
+            if code == 0 or self._is_stopping.is_set() or num_restarts == self._max_restarts:
                 return
+            num_restarts += 1
             _logger.error("worker %d ended with status %d; starting another", number, code)
             self._is_stopping.wait(wait_seconds)
             wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)

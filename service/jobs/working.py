@@ -13,6 +13,7 @@ from types import FrameType
 
 from service.inference.loading import open_predictor
 from service.jobs.database import Database, DatabaseError
+from service.jobs.folder import make_private
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
 from service.jobs.model_filler import ModelFiller
@@ -38,7 +39,7 @@ def work(
     DatabaseError
         If the ledger cannot be reached at the start.
     """
-    jobs_dir = jobs_dir_of(settings)
+    jobs_dir = make_private(jobs_dir_of(settings))
     database = Database(database_url(settings), patience_seconds=_PATIENCE_SECONDS)
     database.create_tables()
     ledger = Ledger(database)

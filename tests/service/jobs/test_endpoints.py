@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from model.runtime.predictor import Predictor
@@ -114,6 +115,15 @@ def test_the_output_is_one_file_with_the_rows_of_all_parts(desk: Desk, finished:
     pd.testing.assert_frame_equal(table, pd.concat(parts, ignore_index=True))
     assert table["subject_id"].nunique() == 10
     assert len(table) == desk.get(finished)["progress"]["num_filled_rows"]
+
+
+def test_words_are_written_as_a_dictionary(desk: Desk, finished: str) -> None:
+    # One with a word twice is written with whatever stands in memory.
+    content = desk.client.get(f"/v1/jobs/{finished}/output/0").content
+    group = pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    for name in ("variable", "unit", "origin", "status", "model_version"):
+        assert "RLE_DICTIONARY" in columns[name].encodings
 
 
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
