@@ -111,10 +111,7 @@ def _channels(cohort: Cohort, request: JobRequest, catalogue: Catalogue) -> _Rag
         is_asked = np.zeros((num_series, num_channels), dtype=bool)
         is_asked[cohort.series_indices, cohort.channels] = True
         is_asked &= np.array([variable.is_queryable for variable in catalogue])
-        # An empty series is refused for that.
-        return _Ragged(
-            np.where(cohort.counts == 0, 1, is_asked.sum(axis=1)), np.nonzero(is_asked)[1]
-        )
+        return _Ragged(is_asked.sum(axis=1), np.nonzero(is_asked)[1])
     if request.variables == "all":
         asked = [channel for channel, one in enumerate(catalogue) if one.is_queryable]
     else:
