@@ -1,15 +1,23 @@
-"""`python -m service serve | worker | demo | openapi`. Exit status: 0, 1 (failed), 2 (usage)."""
+"""`python -m service serve | impute | worker | demo | openapi | settings`.
+
+Exit status: 0, 1 (failed), 2 (usage).
+"""
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from model.runtime.predictor import Predictor
-    from service.settings import Settings
+from service.command_options import (
+    ArtifactOption,
+    BackendOption,
+    DeviceOption,
+    failed,
+    load,
+    read_settings,
+)
+from service.jobs.command import impute
 
 app = typer.Typer(
     help="Serve a trained model over HTTP.",
@@ -19,48 +27,17 @@ app = typer.Typer(
 )
 
 
-class DeviceName(StrEnum):
-    """Where the network runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class BackendName(StrEnum):
-    """What computes the answers."""
-
-    AUTO = "auto"
-    ONNX = "onnx"
-    TORCH = "torch"
-
-
-Artifact = Annotated[
-    Path | None,
-    typer.Option(
-        help="Directory of the artifact [env: LACUNA_ARTIFACT].",
-        show_default=False,
-        file_okay=False,
-    ),
-]
 Port = Annotated[
     int | None,
     typer.Option(
         help="TCP port, 0 for a free one [env: LACUNA_PORT; default: 8000].", min=0, max=65535
     ),
 ]
-DeviceOption = Annotated[
-    DeviceName | None, typer.Option(help="Where to run [env: LACUNA_DEVICE; default: auto].")
-]
-BackendOption = Annotated[
-    BackendName | None,
-    typer.Option(help="What computes [env: LACUNA_BACKEND; default: auto]."),
-]
 
 
 @app.command()
 def serve(
-    artifact: Artifact = None,
+    artifact: ArtifactOption = None,
     host: Annotated[
         str | None, typer.Option(help="Address [env: LACUNA_HOST; default: 127.0.0.1].")
     ] = None,
@@ -81,15 +58,15 @@ def serve(
     from service.app import create_app
     from service.server import bind, log_to_stderr, make_server, run_until_stopped
 
-    settings = _settings(
+    settings = read_settings(
         artifact=artifact, host=host, port=port, backend=backend, device=device, jobs_dir=jobs_dir
     )
     log_to_stderr()
     try:
-        predictor = _predictor(settings)
+        predictor = load(settings)
         listener = bind(settings)
     except (ArtifactError, OSError) as error:
-        raise _failed(str(error)) from None
+        raise failed(str(error)) from None
     server = make_server(create_app(settings, predictor), settings)
     raise typer.Exit(0 if run_until_stopped(server, listener) else 1)
 
@@ -104,7 +81,7 @@ def demo(
             dir_okay=False,
         ),
     ],
-    artifact: Artifact = None,
+    artifact: ArtifactOption = None,
     port: Port = None,
     backend: BackendOption = None,
     device: DeviceOption = None,
@@ -118,16 +95,16 @@ def demo(
     from service.demo import DemoError, read_demo_request, run_demo
     from service.server import BackgroundServer
 
-    settings = _settings(
+    settings = read_settings(
         artifact=artifact, host="127.0.0.1", port=port, backend=backend, device=device
     )
     try:
         question = read_demo_request(request)
-        predictor = _predictor(settings)
+        predictor = load(settings)
         with BackgroundServer(create_app(settings, predictor), settings) as server:
             run_demo(server, question, Console(), keeps_serving=not stop)
     except (ArtifactError, DemoError, OSError) as error:
-        raise _failed(str(error)) from None
+        raise failed(str(error)) from None
 
 
 @app.command()
@@ -160,7 +137,7 @@ def worker(
     from service.jobs.working import stop_on_signals, work
     from service.server import log_to_stderr
 
-    settings = _settings(
+    settings = read_settings(
         jobs_dir=jobs_dir, jobs_database_url=database, backend=backend, device=device
     )
     if settings.jobs_dir is None:
@@ -171,7 +148,7 @@ def worker(
     try:
         work(settings, stop, job_id=job, ends=until_idle)
     except (DatabaseError, ServiceError, OSError) as error:
-        raise _failed(str(error)) from None
+        raise failed(str(error)) from None
 
 
 @app.command()
@@ -193,41 +170,7 @@ def list_settings() -> None:
         typer.echo(f"LACUNA_{name.upper()} (default: {field.default})\n    {field.description}\n")
 
 
-def _settings(**given: Any) -> "Settings":
-    """Take what the command line gave, then the environment, then the defaults."""
-    from pydantic import ValidationError
-
-    from service.settings import Settings
-
-    named = {name: value for name, value in given.items() if value is not None}
-    try:
-        return Settings(**named)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"LACUNA_{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        )
-        raise typer.BadParameter(faults) from None
-
-
-def _predictor(settings: "Settings") -> "Predictor":
-    """Load before the server starts, so that a bad artifact is an error of this command."""
-    from service.inference.loading import open_predictor
-
-    if settings.artifact is None:
-        raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")
-    return open_predictor(
-        settings.artifact,
-        backend=settings.backend,
-        device=settings.device,
-        num_threads=settings.num_threads,
-    )
-
-
-def _failed(message: str) -> typer.Exit:
-    typer.echo(f"error: {message}", err=True)
-    return typer.Exit(1)
-
+app.command()(impute)
 
 if __name__ == "__main__":
     app()

@@ -5,8 +5,7 @@ executor and finished by another.
 """
 
 import threading
-from enum import StrEnum
-from typing import Protocol, final
+from typing import Literal, Protocol, final
 
 from service.jobs.processes import WorkerProcesses
 from service.jobs.working import work
@@ -14,14 +13,6 @@ from service.settings import Settings
 
 _LOOK_SECONDS = 0.2
 _MAX_RESTARTS = 5
-
-
-class ExecutorName(StrEnum):
-    """Where to work."""
-
-    LOCAL = "local"
-    PROCESS = "process"
-    RAY = "ray"
 
 
 class Executor(Protocol):
@@ -32,11 +23,13 @@ class Executor(Protocol):
         ...
 
 
-def make_executor(name: ExecutorName, settings: Settings, *, num_workers: int) -> Executor:
+def make_executor(
+    name: Literal["local", "process", "ray"], settings: Settings, *, num_workers: int
+) -> Executor:
     """Make an executor for the jobs folder and the ledger of the settings."""
-    if name is ExecutorName.PROCESS:
+    if name == "process":
         return ProcessExecutor(settings, num_workers)
-    if name is ExecutorName.RAY:
+    if name == "ray":
         # Optional, and seconds to import.
         from service.jobs.ray_executor import RayExecutor  # noqa: PLC0415
 

@@ -17,6 +17,7 @@ class Filled:
     num_filled_rows: int
     num_abstained: int
     num_quarantined: int
+    num_dropped: int = 0
 
 
 class Filler(Protocol):

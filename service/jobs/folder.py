@@ -2,7 +2,7 @@
 
     {jobs_dir}/artifacts/{sha256}/         the models that jobs began with
     {jobs_dir}/{job_id}/input/             what was posted
-    {jobs_dir}/{job_id}/plan-{epoch}/      chunks, cut from the input
+    {jobs_dir}/{job_id}/plan-{epoch}/      chunks, cut from the input; plan.json stays with the job
     {jobs_dir}/{job_id}/parts/             output of chunks: {chunk}-{epoch}.{format}
     {jobs_dir}/{job_id}/quarantine/        subjects left out, with reasons: {chunk}-{epoch}.ndjson
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MODE = 0o700
+_PLAN = "plan.json"
 _DELETED = ".deleted-"
 
 
@@ -45,6 +46,10 @@ class JobFolder:
         """Return the input: a name in this folder, or the absolute path of the command line."""
         return self.path / source
 
+    def plan_of(self, plan: str) -> Path:
+        """Return the folder that holds plan.json, before and after the job is finished."""
+        return self.path / plan if (self.path / plan / _PLAN).is_file() else self.path
+
     def quarantine_of(self, part: str) -> Path:
         """Return the quarantine that was published with a part."""
         return self.quarantine / f"{Path(part).stem}.ndjson"
@@ -56,8 +61,11 @@ class JobFolder:
 
     def sweep(self, kept_parts: Collection[str]) -> None:
         """Remove what a finished job needs no more: plans, posted input, parts that do not count."""
-        for plan in (*self.path.glob("plan-*"), self.input):
+        for plan in self.path.glob("plan-*"):
+            with suppress(FileNotFoundError):
+                (plan / _PLAN).rename(self.path / _PLAN)
             shutil.rmtree(plan, ignore_errors=True)
+        shutil.rmtree(self.input, ignore_errors=True)
         stems = {Path(part).stem for part in kept_parts}
         for folder in (self.parts, self.quarantine):
             for file in folder.iterdir():

@@ -148,6 +148,7 @@ class Leases:
                 num_filled_rows=part.num_filled_rows,
                 num_abstained=part.num_abstained,
                 num_quarantined=part.num_quarantined,
+                num_dropped=part.num_dropped,
                 ended_us=now_us,
             )
             if not connection.execute(done).rowcount:

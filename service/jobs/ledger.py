@@ -232,6 +232,7 @@ def _chunk_record(row: Row[Any]) -> ChunkRecord:
         row.num_filled_rows,
         row.num_abstained,
         row.num_quarantined,
+        row.num_dropped,
     )
     return ChunkRecord(
         index=row.number,

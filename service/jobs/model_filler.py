@@ -59,7 +59,13 @@ class ModelFiller:
         result = fill_chunk(
             self._predictor(job.artifact_sha256), _request(job), plan, planned, part, quarantine
         )
-        return Filled(result.sha256, result.num_rows, result.num_abstained, result.num_quarantined)
+        return Filled(
+            result.sha256,
+            result.num_rows,
+            result.num_abstained,
+            result.num_quarantined,
+            result.num_dropped,
+        )
 
     def suffix(self, job: JobRecord) -> str:
         """Return how the names of the parts end, with the dot."""

@@ -80,14 +80,18 @@ def _long(layout: Layout, questions: Questions, answers: Answers) -> list[pa.Arr
     query = answers.query
     series = np.repeat(np.arange(len(questions.cohort)), np.diff(query.offsets))
     variables = [variable.name for variable in layout.catalogue]
-    units = [variable.unit for variable in layout.catalogue]
+    # Each word once: Parquet's bytes are not always the same where a dictionary repeats itself.
+    units = sorted({variable.unit for variable in layout.catalogue})
+    unit_of = np.array(
+        [units.index(variable.unit) for variable in layout.catalogue], dtype=np.int16
+    )
     channels = query.channels.astype(np.int16)
     numbers = (answers.values, answers.standard_deviations, *answers.quantiles)
     return [
         questions.subject_ids.take(pa.array(series)),
         _times(questions.clocks, series, query.times_hours),
         _words(channels, variables),
-        _words(channels, units),
+        _words(unit_of[channels], units),
         _words(answers.origins, ORIGINS),
         *map(_numbers, numbers),
         _words(answers.statuses, STATUSES),

@@ -29,6 +29,7 @@ def progress(connection: Connection, job_id: str, now_us: int) -> Progress:
         num_filled_rows=int(counted.num_filled_rows),
         num_abstained=int(counted.num_abstained),
         num_quarantined=int(counted.num_quarantined),
+        num_dropped=int(counted.num_dropped),
         percent=_percent(counted, is_planned=is_planned),
         subjects_per_second=_rate(counted.recent_subjects, seconds),
         rows_per_second=_rate(counted.recent_rows, seconds),
@@ -53,6 +54,7 @@ def _count(job_id: str, started_us: int) -> Any:
         _sum(is_done, chunk.c.num_filled_rows).label("num_filled_rows"),
         _sum(is_done, chunk.c.num_abstained).label("num_abstained"),
         _sum(is_done, chunk.c.num_quarantined).label("num_quarantined"),
+        _sum(is_done, chunk.c.num_dropped).label("num_dropped"),
     ).where(chunk.c.job_id == job_id, chunk.c.number > PLAN)
 
 

@@ -89,7 +89,10 @@ class PlannedChunk:
 
 @dataclass(frozen=True)
 class PublishedPart:
-    """What came out of a chunk: the name of its file in the folder of the job, and its content."""
+    """What came out of a chunk: the name of its file in the folder of the job, and its content.
+
+    `num_dropped` observations were not used.
+    """
 
     name: str
     sha256: str
@@ -97,6 +100,7 @@ class PublishedPart:
     num_filled_rows: int
     num_abstained: int
     num_quarantined: int
+    num_dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,7 @@ class Progress:
     num_filled_rows: int
     num_abstained: int
     num_quarantined: int
+    num_dropped: int
     percent: float
     subjects_per_second: float | None
     rows_per_second: float | None

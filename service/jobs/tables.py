@@ -71,6 +71,7 @@ chunk = Table(
     Column("num_filled_rows", BigInteger, nullable=False, default=0),
     Column("num_abstained", BigInteger, nullable=False, default=0),
     Column("num_quarantined", BigInteger, nullable=False, default=0),
+    Column("num_dropped", BigInteger, nullable=False, default=0),
     Column("started_us", BigInteger),
     Column("ended_us", BigInteger),
     Index("chunk_by_state", "state", "job_id", "number"),

@@ -164,6 +164,7 @@ class Worker:
                 filled.num_filled_rows,
                 filled.num_abstained,
                 filled.num_quarantined,
+                filled.num_dropped,
             )
             was_published = self._leases.publish(lease, found)
         except DatabaseError:
