@@ -4,8 +4,10 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,6 +140,36 @@ def test_input_that_changed_fails_the_job_until_it_is_restored(
     shutil.copy(case.source, source)
     shop.ledger.resume(job_id)
     assert shop.finish(job_id) == case.expected
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here (needs root)")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_fails_the_job_until_there_is_room(
+    case: Case, small_disk: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    with plant(small_disk, case.artifact, url=url) as shop:
+        job_id = shop.submit(case.source, REQUEST)
+        worker = shop.start_worker()
+        shop.wait_until(lambda: shop.num_done(job_id) >= 1)
+        balloon = small_disk / "balloon"
+        with suppress(OSError), balloon.open("wb") as file:
+            while True:
+                file.write(bytes(4096))
+        assert worker.wait(shop.patience_seconds) == 0
+        assert shop.job(job_id).error_code == "disk_full"
+        balloon.unlink()
+        shop.ledger.resume(job_id)
+        assert shop.finish(job_id) == case.expected
 
 
 def test_a_restart_of_postgres_in_the_middle_is_waited_for(case: Case, tmp_path: Path) -> None:
