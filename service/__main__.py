@@ -1,17 +1,24 @@
-"""`python -m service serve | demo | openapi | settings | registry`. Exit status: 0, 1 (failed), 2 (usage)."""
+"""`python -m service serve | impute | worker | demo | registry | openapi | settings`.
+
+Exit status: 0, 1 (failed), 2 (usage).
+"""
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from service.command_options import (
+    ArtifactOption,
+    BackendOption,
+    DeviceOption,
+    failed,
+    load,
+    read_settings,
+)
+from service.jobs.command import impute
 from service.registry.commands import registry_app
-
-if TYPE_CHECKING:
-    from model.runtime.predictor import Predictor
-    from service.settings import Settings
 
 app = typer.Typer(
     help="Serve a trained model over HTTP.",
@@ -22,67 +29,46 @@ app = typer.Typer(
 app.add_typer(registry_app, name="registry")
 
 
-class DeviceName(StrEnum):
-    """Where the network runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class BackendName(StrEnum):
-    """What computes the answers."""
-
-    AUTO = "auto"
-    ONNX = "onnx"
-    TORCH = "torch"
-
-
-Artifact = Annotated[
-    Path | None,
-    typer.Option(
-        help="Directory of the artifact, or of a registry [env: LACUNA_ARTIFACT].",
-        show_default=False,
-        file_okay=False,
-    ),
-]
 Port = Annotated[
     int | None,
     typer.Option(
         help="TCP port, 0 for a free one [env: LACUNA_PORT; default: 8000].", min=0, max=65535
     ),
 ]
-DeviceOption = Annotated[
-    DeviceName | None, typer.Option(help="Where to run [env: LACUNA_DEVICE; default: auto].")
-]
-BackendOption = Annotated[
-    BackendName | None,
-    typer.Option(help="What computes [env: LACUNA_BACKEND; default: auto]."),
-]
 
 
 @app.command()
 def serve(
-    artifact: Artifact = None,
+    artifact: ArtifactOption = None,
     host: Annotated[
         str | None, typer.Option(help="Address [env: LACUNA_HOST; default: 127.0.0.1].")
     ] = None,
     port: Port = None,
     backend: BackendOption = None,
     device: DeviceOption = None,
+    jobs_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of batch jobs [env: LACUNA_JOBS_DIR; default: no jobs].",
+            show_default=False,
+            file_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve until stopped. `python -m service settings` lists the limits and their variables."""
     from model.errors import ArtifactError
     from service.app import create_app
     from service.server import bind, log_to_stderr, make_server, run_until_stopped
 
-    settings = _settings(artifact=artifact, host=host, port=port, backend=backend, device=device)
+    settings = read_settings(
+        artifact=artifact, host=host, port=port, backend=backend, device=device, jobs_dir=jobs_dir
+    )
     log_to_stderr()
     try:
-        predictor = _predictor(settings)
+        predictor = load(settings)
         listener = bind(settings)
     except (ArtifactError, OSError) as error:
-        raise _failed(str(error)) from None
+        raise failed(str(error)) from None
     server = make_server(create_app(settings, predictor), settings)
     raise typer.Exit(0 if run_until_stopped(server, listener) else 1)
 
@@ -97,7 +83,7 @@ def demo(
             dir_okay=False,
         ),
     ],
-    artifact: Artifact = None,
+    artifact: ArtifactOption = None,
     port: Port = None,
     backend: BackendOption = None,
     device: DeviceOption = None,
@@ -111,16 +97,60 @@ def demo(
     from service.demo import DemoError, read_demo_request, run_demo
     from service.server import BackgroundServer
 
-    settings = _settings(
+    settings = read_settings(
         artifact=artifact, host="127.0.0.1", port=port, backend=backend, device=device
     )
     try:
         question = read_demo_request(request)
-        predictor = _predictor(settings)
+        predictor = load(settings)
         with BackgroundServer(create_app(settings, predictor), settings) as server:
             run_demo(server, question, Console(), keeps_serving=not stop)
     except (ArtifactError, DemoError, OSError) as error:
-        raise _failed(str(error)) from None
+        raise failed(str(error)) from None
+
+
+@app.command()
+def worker(
+    jobs_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the jobs [env: LACUNA_JOBS_DIR].", show_default=False, file_okay=False
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="URL of the ledger [env: LACUNA_JOBS_DATABASE_URL; default: SQLite in the folder]."
+        ),
+    ] = None,
+    backend: BackendOption = None,
+    device: DeviceOption = None,
+    job: Annotated[str | None, typer.Option(help="Work on this job alone.")] = None,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="Stop when nothing is left to do.")
+    ] = False,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Work on batch jobs until stopped. Any number of workers may share a folder and a ledger."""
+    import threading
+
+    from service.errors import ServiceError
+    from service.jobs.database import DatabaseError
+    from service.jobs.working import stop_on_signals, work
+    from service.server import log_to_stderr
+
+    settings = read_settings(
+        jobs_dir=jobs_dir, jobs_database_url=database, backend=backend, device=device
+    )
+    if settings.jobs_dir is None:
+        raise typer.BadParameter("give --jobs-dir DIR, or set LACUNA_JOBS_DIR")
+    log_to_stderr()
+    stop = threading.Event()
+    stop_on_signals(stop, with_parent=with_parent)
+    try:
+        work(settings, stop, job_id=job, ends=until_idle)
+    except (DatabaseError, ServiceError, OSError) as error:
+        raise failed(str(error)) from None
 
 
 @app.command()
@@ -142,41 +172,7 @@ def list_settings() -> None:
         typer.echo(f"LACUNA_{name.upper()} (default: {field.default})\n    {field.description}\n")
 
 
-def _settings(**given: Any) -> "Settings":
-    """Take what the command line gave, then the environment, then the defaults."""
-    from pydantic import ValidationError
-
-    from service.settings import Settings
-
-    named = {name: value for name, value in given.items() if value is not None}
-    try:
-        return Settings(**named)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"LACUNA_{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        )
-        raise typer.BadParameter(faults) from None
-
-
-def _predictor(settings: "Settings") -> "Predictor":
-    """Load before the server starts, so that a bad artifact is an error of this command."""
-    from service.inference.loading import open_predictor
-
-    if settings.artifact is None:
-        raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")
-    return open_predictor(
-        settings.artifact,
-        backend=settings.backend,
-        device=settings.device,
-        num_threads=settings.num_threads,
-    )
-
-
-def _failed(message: str) -> typer.Exit:
-    typer.echo(f"error: {message}", err=True)
-    return typer.Exit(1)
-
+app.command()(impute)
 
 if __name__ == "__main__":
     app()

@@ -10,12 +10,14 @@ from fastapi.responses import RedirectResponse
 
 import service.catalogue.endpoints
 import service.inference.endpoints
+import service.jobs.endpoints
 import service.operations.documentation
 import service.operations.health
 import service.timeseries.endpoints
 from model.runtime.predictor import Predictor
 from service.errors import add_error_handlers
 from service.inference.queue import PredictionQueue
+from service.jobs.serving import running_jobs
 from service.openapi import describe
 from service.operations.middleware import RequestLog
 from service.operations.stopping import RefusalWhenStopping, Stopping
@@ -70,6 +72,7 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> Applic
     app.include_router(service.inference.endpoints.router)
     app.include_router(service.timeseries.endpoints.router)
     app.include_router(service.catalogue.endpoints.router)
+    app.include_router(service.jobs.endpoints.router)
     app.include_router(service.operations.health.router)
     app.include_router(service.operations.documentation.router)
 
@@ -90,7 +93,8 @@ def _lifespan(
         # Beside the running server, so that the probes can tell.
         loading = LoadingThread(models, settings, predictor)
         loading.start()
-        yield State(settings=settings, queue=queue, models=models)
+        async with running_jobs(settings) as jobs:
+            yield State(settings=settings, queue=queue, models=models, jobs=jobs)
         await asyncio.to_thread(loading.stop)
         queue.close()
 

@@ -13,8 +13,10 @@ from pydantic.json_schema import models_json_schema
 
 from service.errors import PROBLEM_MEDIA_TYPE, Problem
 from service.inference.schemas import REQUESTS
+from service.jobs.request import JobRequest
 from service.timeseries.schemas import TimeSeriesErrorBody, TimeSeriesRequest
 
+FORM_MEDIA_TYPE = "multipart/form-data"
 _TEMPLATE = "#/components/schemas/{model}"
 _PROBLEM_EXAMPLE = {
     "type": "urn:lacuna:problem:unknown_unit",
@@ -66,6 +68,19 @@ TIME_SERIES_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: response if status == 500 else _time_series_error(response)
     for status, response in {**PROBLEM_RESPONSES, **NOT_FOUND}.items()
 }
+JOB_RESPONSES: dict[int | str, dict[str, Any]] = {
+    400: _problem("The form or a parameter is not what was asked for."),
+    404: _problem("There is no such job or part."),
+    408: _problem("The body did not end in time."),
+    409: _problem("The job is in another state."),
+    410: _problem("The job was deleted."),
+    413: _problem("The upload is beyond a limit."),
+    415: _problem("The body is not a form."),
+    422: _problem("The request or a parameter has not the documented form."),
+    501: _problem("The server takes no jobs: it was started without a folder for them."),
+    507: _problem("The disk of the jobs is full."),
+    **NOT_READY,
+}
 
 
 def request_body(schema: type[BaseModel]) -> dict[str, Any]:
@@ -76,6 +91,21 @@ def request_body(schema: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+def job_form() -> dict[str, Any]:
+    """Return what the endpoint that streams a form adds to its operation."""
+    file = {"type": "string", "contentMediaType": "application/octet-stream"}
+    schema = {
+        "type": "object",
+        "required": ["request", "input"],
+        "properties": {
+            "request": {"$ref": _TEMPLATE.format(model=JobRequest.__name__)},
+            "input": {**file, "description": "The table, in the format that `request` names."},
+            "times": {**file, "description": "Query times, where `fill` is a `times_table`."},
+        },
+    }
+    return {"requestBody": {"required": True, "content": {FORM_MEDIA_TYPE: {"schema": schema}}}}
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """Return the complete document of an application."""
     document = get_openapi(
@@ -83,7 +113,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     _, requests = models_json_schema(
-        [(request, "validation") for request in (*REQUESTS, TimeSeriesRequest)],
+        [(one, "validation") for one in (*REQUESTS, TimeSeriesRequest, JobRequest)],
         ref_template=_TEMPLATE,
     )
     schemas.update(requests["$defs"])

@@ -136,3 +136,44 @@ class Settings(BaseSettings):
         description="How long requests in flight may finish after that. The two together are shorter "
         "than the supervisor's grace period.",
     )
+    jobs_dir: Path | None = Field(
+        default=None,
+        description="Folder of batch jobs: uploads, output, the ledger and the models that jobs began "
+        "with. Workers on other machines need the same folder. Not set: the server takes no jobs.",
+    )
+    jobs_database_url: str | None = Field(
+        default=None,
+        description="Database of the ledger of jobs, such as postgresql+psycopg://user@host/name "
+        "(needs the extra `postgres`). By default a SQLite file in the jobs folder, which serves "
+        "all workers of one machine.",
+    )
+    job_workers: int = Field(
+        default=1,
+        ge=0,
+        description="Worker processes that the server starts and watches over. 0 leaves jobs to "
+        "`python -m service worker`, here or elsewhere.",
+    )
+    job_lease_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=60,
+        description="How long a chunk is kept for a worker that is not heard of, in seconds. Less "
+        "has a dead worker replaced sooner; more bears longer pauses of a living one.",
+    )
+    job_retention_days: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long a job that has ended is kept, in days. Then its files are removed, and "
+        "a tombstone without data stays.",
+    )
+    max_upload_bytes: int = Field(
+        default=64 * 2**30,
+        ge=1,
+        description="Largest upload of a job, in bytes. It is streamed to the jobs folder, and takes "
+        "as much room there, and about as much again while it is cut into chunks.",
+    )
+    max_unfinished_jobs: int = Field(
+        default=100,
+        ge=1,
+        description="Jobs that may wait or run at one time; more are refused (429).",
+    )

@@ -5,6 +5,7 @@ from typing import TypedDict, cast
 from fastapi import Request
 
 from service.inference.queue import PredictionQueue
+from service.jobs.opening import Jobs
 from service.registry.loaded import LoadedModels
 from service.settings import Settings
 
@@ -15,6 +16,7 @@ class State(TypedDict):
     settings: Settings
     queue: PredictionQueue
     models: LoadedModels
+    jobs: Jobs | None
 
 
 def state_of(request: Request) -> State:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from model.calibration import MIN_SUBJECTS
 from model.data.variables import Catalogue
 from model.runtime.predictor import Prediction, Predictor
 from service.inference.answers import (
@@ -19,26 +18,16 @@ from service.inference.answers import (
 from service.inference.asking import Options, Question, ask
 from service.inference.query import EVENT_SAMPLES, AskedEvent, AskedQuery
 from service.inference.reading import ReadSeries
+from service.inference.status import (
+    OUT_OF_DISTRIBUTION_SCORE,
+    STATUSES,
+    Extrapolation,
+    find_statuses,
+    find_usable,
+)
 
-OUT_OF_DISTRIBUTION_SCORE = 0.999
-"""A series that looks more unusual than this share of held-out series is flagged."""
 # Float32 carries seven digits; more would be noise in the answer.
 _SIGNIFICANT_DIGITS = 9
-
-
-@dataclass(frozen=True)
-class Extrapolation:
-    """How far outside the record an answer still counts as inside, in hours.
-
-    `after_hours` counts from `as_of`, which is the last observation unless the client set it.
-    """
-
-    before_hours: float
-    after_hours: float
-
-
-IMPUTED = Extrapolation(before_hours=1.0, after_hours=1.0)
-FORECAST = Extrapolation(before_hours=1.0, after_hours=24.0)
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,7 @@ def _variables(
 ) -> dict[str, VariableAnswer]:
     if series.query is None:
         return {}
-    usable = _usable(prediction)
+    usable = find_usable(prediction)
     status = _status(series, prediction, usable, detail.extrapolation)
     numbers = _Numbers.of(prediction)
     width = len(series.query.times_hours)
@@ -154,19 +143,6 @@ class _Numbers:
         return _Rows(mean, deviation, latent, observation, found[4:last], found[last:])
 
 
-def _usable(prediction: Prediction) -> Bool[np.ndarray, " query"]:
-    """Return where every number of the answer is finite and says something about this series."""
-    variance = prediction.latent_variance + prediction.observation_variance
-    usable: Bool[np.ndarray, " query"] = (
-        np.isfinite(prediction.mean)
-        & np.isfinite(variance)
-        & np.isfinite(prediction.quantiles).all(axis=0)
-        & np.isfinite(prediction.samples).all(axis=0)
-        & ~prediction.is_uninformative
-    )
-    return usable
-
-
 def _status(
     series: ReadSeries,
     prediction: Prediction,
@@ -176,16 +152,18 @@ def _status(
     """Give each query the first status that holds, in the order of `Status`."""
     assert series.query is not None
     times = np.tile(series.query.times_hours, len(series.query.channels))
-    first = series.context.times_hours[0]
-    is_outside = (times < first - extrapolation.before_hours) | (
-        times > series.as_of_hours + extrapolation.after_hours
+    first_hours = float(series.context.times_hours[0])
+    positions = find_statuses(
+        prediction,
+        usable=usable,
+        is_beyond=extrapolation.is_beyond(
+            times, first_hours=first_hours, as_of_hours=series.as_of_hours
+        ),
+        is_unusual=np.full(
+            len(times), prediction.out_of_distribution[0] >= OUT_OF_DISTRIBUTION_SCORE
+        ),
     )
-    is_flagged = prediction.out_of_distribution[0] >= OUT_OF_DISTRIBUTION_SCORE
-    order = list(Status)
-    is_thin = (prediction.support == 0) | (prediction.held_out_subjects < MIN_SUBJECTS)
-    conditions = [~usable, np.full(len(times), is_flagged), is_outside, is_thin]
-    positions = np.select(conditions, range(len(conditions)), default=len(conditions))
-    return [order[position] for position in positions]
+    return [STATUSES[position] for position in positions]
 
 
 def _out_of_distribution(prediction: Prediction) -> OutOfDistribution:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 
 from model.runtime.predictor import Predictor
-from service.inference.answering import FORECAST, IMPUTED, Detail
+from service.inference.answering import Detail
 from service.inference.answers import (
     Answer,
     AnsweredSeries,
@@ -38,6 +38,7 @@ from service.inference.schemas import (
     UncertaintyRequest,
     ValidateRequest,
 )
+from service.inference.status import FORECAST, IMPUTED
 from service.openapi import PROBLEM_RESPONSES, request_body
 from service.state import state_of
 from service.wire import (

@@ -155,7 +155,7 @@ def _channels(
         channels = [int(one) for one in record.channels if catalogue[int(one)].is_queryable]
     else:
         channels = [
-            _queryable(catalogue, name, f"{at}.variables[{index}]")
+            queryable_channel(catalogue, name, path=f"{at}.variables[{index}]")
             for index, name in enumerate(names)
         ]
     if not channels:
@@ -165,7 +165,8 @@ def _channels(
     return tuple(dict.fromkeys(channels))
 
 
-def _queryable(catalogue: Catalogue, name: str, path: str) -> int:
+def queryable_channel(catalogue: Catalogue, name: str, *, path: str) -> int:
+    """Return the channel of a variable that can be estimated, or refuse the series."""
     channel = find_channel(catalogue, name, path=path)
     if not catalogue[channel].is_queryable:
         raise SeriesRefusedError(
@@ -184,7 +185,7 @@ def _read_event(
         raise SeriesRefusedError(
             Fault.INVALID_EVENT, "an event has exactly one of `below` and `above`", path=at
         )
-    channel = _queryable(catalogue, body["variable"], f"{at}.variable")
+    channel = queryable_channel(catalogue, body["variable"], path=f"{at}.variable")
     variable = catalogue[channel]
     change = find_conversion(variable, body.get("unit"), path=f"{at}.unit")
     given = below if above is None else above

@@ -12,6 +12,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from service.openapi import FORM_MEDIA_TYPE
+
 router = APIRouter(include_in_schema=False)
 
 _STYLE = (
@@ -49,6 +51,13 @@ def _page(document: dict[str, Any]) -> Iterator[str]:
 def _body(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[str]:
     body = operation.get("requestBody")
     if body is None:
+        return
+    if FORM_MEDIA_TYPE in body["content"]:
+        yield "<p>Body: a form, for example:</p>"
+        command = (
+            f"curl http://127.0.0.1:8000{path} --form request=@job.json --form input=@stays.csv"
+        )
+        yield f"<pre>{escape(command)}</pre>"
         return
     name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     yield f"<p>Body: {escape(name)}, for example as <code>request.json</code>:</p>"

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Request, Response
 
 from model.errors import ModelError
 from service.errors import NotFoundError, ServiceError, as_service_error
-from service.inference.answering import FORECAST, Detail
+from service.inference.answering import Detail
 from service.inference.asking import Options
 from service.inference.batching import Asked
 from service.inference.deadline import Deadline, read_deadline, with_preference
 from service.inference.reading import ReadSeries
+from service.inference.status import FORECAST
 from service.openapi import TIME_SERIES_RESPONSES, request_body
 from service.serialization import to_bytes
 from service.state import state_of

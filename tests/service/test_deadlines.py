@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from model.artifact import Artifact
 from model.runtime.predictor import Prediction, Predictor, Request
 from service.errors import TimedOutError
-from service.inference.answering import IMPUTED, Detail
+from service.inference.answering import Detail
 from service.inference.asking import Options
 from service.inference.batching import Asked
 from service.inference.deadline import Deadline, preferred_wait
@@ -21,6 +21,7 @@ from service.inference.query import Reach
 from service.inference.queue import PredictionQueue
 from service.inference.requests import read_request
 from service.inference.schemas import ImputeRequest
+from service.inference.status import IMPUTED
 from service.settings import Settings
 from tests.service.conftest import serving
 from tests.service.requests import body, series

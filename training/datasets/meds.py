@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.data.catalogue import CATALOGUE
+from model.data.decimals import decimal_float64
 from model.data.series import Cohort, offsets_from_counts
 from model.data.variables import Catalogue
 from training.datasets.errors import DatasetError, NotADatasetError, OutputExistsError
@@ -36,7 +37,7 @@ from training.datasets.metadata import (
     write_metadata,
     write_subject_names,
 )
-from training.datasets.raw_table import MICROSECONDS_PER_HOUR, Labels, decimal_float64
+from training.datasets.raw_table import MICROSECONDS_PER_HOUR, Labels
 
 COLUMNS = ("subject_id", "time", "code", "numeric_value", "unit")
 _OWN_ENTRIES = frozenset({"data", "metadata"})

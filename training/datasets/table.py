@@ -22,11 +22,12 @@ from jaxtyping import Float, Int, Shaped
 
 from model.data.catalogue import CATALOGUE
 from model.data.cleaning import Drop
+from model.data.decimals import decimal_float64
 from model.data.variables import Catalogue
 from training.datasets.codes import NO_MAP, CodeMap, resolve
 from training.datasets.errors import SourceFormatError
 from training.datasets.external_meds import parquet_files
-from training.datasets.raw_table import Labels, RawTable, decimal_float64
+from training.datasets.raw_table import Labels, RawTable
 
 _DELIMITERS = ",;\t|"
 _CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")

@@ -20,7 +20,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from model.runtime.predictor import Predictor
-from service.inference.answering import IMPUTED, Detail
+from service.inference.answering import Detail
 from service.inference.answers import Answer, AnsweredSeries, ModelIdentity, Timings
 from service.inference.asking import Options
 from service.inference.batching import Asked, answer_batch
@@ -28,6 +28,7 @@ from service.inference.loading import open_predictor, warm_up
 from service.inference.query import Reach
 from service.inference.requests import read_request, require_any
 from service.inference.schemas import ImputeRequest
+from service.inference.status import IMPUTED
 from service.settings import Settings
 from service.wire import json_response
 

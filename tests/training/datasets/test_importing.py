@@ -10,11 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from model.data.catalogue import CATALOGUE
+from model.data.decimals import decimal_float64
 from model.data.units import accepted_units, conversion
 from tests.training.datasets.raw import Row, raw_table
 from training.datasets.codes import NO_MAP, CodeMap, Target
 from training.datasets.importing import Imported, import_table
-from training.datasets.raw_table import Labels, decimal_float64
+from training.datasets.raw_table import Labels
 
 ROWS = st.lists(
     st.tuples(

@@ -1,0 +1,1 @@
+"""Batch jobs: tables of many subjects, filled columnar from end to end."""

@@ -1,0 +1,70 @@
+"""The models that jobs began with, kept beside them: activating another does not touch a job."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from model.artifact import load_artifact
+from model.errors import ArtifactError
+from service.jobs.folder import make_private
+from service.jobs.publishing import sync_tree
+
+_MANIFEST = "manifest.json"
+
+
+def kept_artifact(jobs_dir: Path, sha256: str) -> Path:
+    """Return where the artifact with this hash is kept."""
+    return jobs_dir / "artifacts" / sha256
+
+
+def keep_artifact(served: Path, sha256: str, jobs_dir: Path) -> None:
+    """Copy an artifact, unless an unaltered copy is there.
+
+    Parameters
+    ----------
+    served
+        The directory of the artifact, or one that has it somewhere below.
+
+    Raises
+    ------
+    ArtifactError
+        If there is none with this hash.
+    """
+    kept = kept_artifact(jobs_dir, sha256)
+    if _is_whole(kept, sha256):
+        os.utime(kept)  # somebody is about to need it
+        return
+    make_private(kept.parent)
+    staging = kept.with_name(f".{sha256}.{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.copytree(_find(served, sha256), staging)
+    if not _is_whole(staging, sha256):
+        shutil.rmtree(staging)
+        raise ArtifactError(f"{served} was altered; the job cannot keep its model")
+    os.utime(staging)
+    sync_tree(staging)
+    shutil.rmtree(kept, ignore_errors=True)
+    staging.rename(kept)
+
+
+def forget_artifacts(jobs_dir: Path, in_use: set[str], *, unused_since: float) -> None:
+    """Remove the models of which no job is left, and none was about to be made since a moment."""
+    folder = jobs_dir / "artifacts"
+    for kept in folder.iterdir() if folder.is_dir() else ():
+        if kept.name not in in_use and kept.stat().st_mtime < unused_since:
+            shutil.rmtree(kept, ignore_errors=True)
+
+
+def _find(served: Path, sha256: str) -> Path:
+    for manifest in (served / _MANIFEST, *sorted(served.glob(f"*/**/{_MANIFEST}"))):
+        if manifest.is_file() and hashlib.sha256(manifest.read_bytes()).hexdigest() == sha256:
+            return manifest.parent
+    raise ArtifactError(f"{served} no longer has the model that was loaded from it")
+
+
+def _is_whole(directory: Path, sha256: str) -> bool:
+    try:
+        return load_artifact(directory).sha256 == sha256
+    except ArtifactError:
+        return False

@@ -1,0 +1,57 @@
+"""What the jobs slice answers with when it refuses. The roots are in `service.errors`."""
+
+from service.errors import ServiceError
+
+
+class JobsDisabledError(ServiceError):
+    """Raised where the server has no folder for jobs."""
+
+    status, title, code = 501, "No jobs here", "jobs_disabled"
+
+
+class NoSuchJobError(ServiceError):
+    """Raised for an id, or the index of a part, that is not known."""
+
+    status, title, code = 404, "Not found", "not_found"
+
+
+class JobDeletedError(ServiceError):
+    """Raised where the files of a deleted job are asked for, or it is to go on."""
+
+    status, title, code = 410, "The job was deleted", "job_deleted"
+
+
+class JobStateError(ServiceError):
+    """Raised where a job is not in the state that an operation needs."""
+
+    status, title, code = 409, "The job is in another state", "job_state"
+
+
+class KeyReusedError(ServiceError):
+    """Raised where an idempotency key comes again with another request or input."""
+
+    status, title, code = 422, "The idempotency key was used before", "idempotency_key_reused"
+
+
+class UploadError(ServiceError):
+    """Raised for a body that is not the form that was asked for."""
+
+    status, title, code = 400, "The upload is not valid", "invalid_upload"
+
+
+class UploadTypeError(ServiceError):
+    """Raised for a body that does not call itself a form."""
+
+    status, title, code = 415, "The body must be a form", "unsupported_media_type"
+
+
+class StorageFullError(ServiceError):
+    """Raised where the disk of the jobs is full."""
+
+    status, title, code = 507, "No room", "disk_full"
+
+
+class LedgerAwayError(ServiceError):
+    """Raised while the database of the jobs does not answer."""
+
+    status, title, code = 503, "The ledger is away", "ledger_unavailable"

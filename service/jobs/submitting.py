@@ -1,0 +1,40 @@
+"""What the ledger is told about a new job, wherever its input came from."""
+
+from dataclasses import dataclass
+
+from model.artifact import Artifact
+from service.jobs.records import Submission
+from service.jobs.request import JobRequest
+
+
+@dataclass(frozen=True)
+class JobInput:
+    """Where the input of a job is: names in the folder of the job, or absolute; and its hash."""
+
+    source: str
+    times: str | None
+    sha256: str
+
+
+def new_submission(
+    job_id: str,
+    request: JobRequest,
+    artifact: Artifact,
+    job_input: JobInput,
+    *,
+    idempotency_key: str | None,
+) -> Submission:
+    """Put a job together."""
+    manifest = artifact.manifest
+    return Submission(
+        id=job_id,
+        request=request.model_dump_json(),
+        source=job_input.source,
+        times=job_input.times,
+        artifact_sha256=artifact.sha256,
+        model_name=manifest.name,
+        model_version=manifest.version,
+        input_sha256=job_input.sha256,
+        max_quarantined_share=request.max_quarantined_share,
+        idempotency_key=idempotency_key,
+    )

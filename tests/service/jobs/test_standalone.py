@@ -1,0 +1,119 @@
+"""`python -m service impute`: whatever ends it, the same command goes on, with the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.service.jobs.csv_tables import csv_table
+
+WAIT_SECONDS = 300.0
+NUM_CHUNKS = 16
+
+
+@dataclass(frozen=True)
+class Task:
+    """An input, a model, and the output of a run that nothing happened to."""
+
+    source: Path
+    artifact: Path
+    expected: dict[str, bytes]
+
+    def start(self, out: Path, *options: str) -> "subprocess.Popen[str]":
+        words = ["impute", str(self.source), str(out), "--artifact", str(self.artifact)]
+        words += ["--chunk-subjects", "10", "--grid-minutes", "5", *options]
+        return subprocess.Popen(
+            [sys.executable, "-m", "service", *words],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "LACUNA_JOB_LEASE_SECONDS": "2", "OMP_NUM_THREADS": "1"},
+        )
+
+    def run(self, out: Path, *options: str) -> tuple[int, str]:
+        with self.start(out, *options) as process:
+            _, error = process.communicate(timeout=WAIT_SECONDS)
+        return process.returncode, error
+
+
+def published(out: Path) -> dict[str, bytes]:
+    files = [*(out / "parts").iterdir(), *(out / "quarantine").iterdir()]
+    return {f"{file.parent.name}/{file.name}": file.read_bytes() for file in files}
+
+
+def num_done(out: Path) -> int:
+    return len(list(out.glob(".job/*/parts/0*")))
+
+
+def wait_for_parts(out: Path, least: int, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while num_done(out) < least and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def task(tiny_onnx_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Task:
+    folder = tmp_path_factory.mktemp("standalone")
+    source = folder / "table.csv"
+    source.write_bytes(csv_table(10 * NUM_CHUNKS, num_rows=40))
+    code, error = Task(source, tiny_onnx_artifact, {}).run(folder / "out")
+    assert code == 0, error
+    assert f"{10 * NUM_CHUNKS} of {10 * NUM_CHUNKS} subjects answered" in error
+    expected = published(folder / "out")
+    assert len(expected) == 2 * NUM_CHUNKS
+    return Task(source, tiny_onnx_artifact, expected)
+
+
+@pytest.mark.parametrize("executors", [("local", "process"), ("process", "local")])
+def test_a_killed_command_is_taken_up_by_the_next(
+    task: Task, tmp_path: Path, executors: tuple[str, str]
+) -> None:
+    out = tmp_path / "out"
+    with task.start(out, "--executor", executors[0]) as process:
+        wait_for_parts(out, 4, process)
+        process.kill()
+    code, error = task.run(out, "--executor", executors[1])
+    assert code == 0, error
+    assert published(out) == task.expected
+
+
+def test_an_interrupted_command_says_how_to_go_on(task: Task, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with task.start(out) as process:
+        wait_for_parts(out, 2, process)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 1
+    assert "run the same command again" in error
+    assert task.run(out)[0] == 0
+    assert published(out) == task.expected
+
+
+def test_a_finished_job_is_not_done_again_and_another_is_refused(
+    task: Task, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert task.run(out)[0] == 0
+    times = {file: file.stat().st_mtime_ns for file in (out / "parts").iterdir()}
+    assert task.run(out)[0] == 0
+    assert {file: file.stat().st_mtime_ns for file in (out / "parts").iterdir()} == times
+    code, error = task.run(out, "--seed", "1")
+    assert (code, "another request" in error) == (1, True)
+    source = tmp_path / "table.csv"
+    source.write_bytes(csv_table(2))
+    code, error = Task(source, task.artifact, {}).run(out)
+    assert (code, "the input is not the one" in error) == (1, True)
+
+
+def test_input_that_cannot_be_read_fails_the_command(task: Task, tmp_path: Path) -> None:
+    source = tmp_path / "table.csv"
+    source.write_bytes(b"a,b\n1,Xanadu\n")
+    code, error = Task(source, task.artifact, {}).run(tmp_path / "out")
+    assert code == 1
+    assert "error: " in error
+    assert "Xanadu" not in error
