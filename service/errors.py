@@ -27,6 +27,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from model.errors import ArtifactError, ModelError
 from service.serialization import to_bytes
@@ -242,8 +243,11 @@ async def _on_model_error(_request: Request, error: Exception) -> Response:
     return problem_response(as_service_error(error))
 
 
-async def _on_http_exception(_request: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = _allowed_methods(request)
     code, title = _HTTP_TITLES.get(error.status_code, ("http_error", "The request was refused"))
     problem = Problem(
         type=f"urn:lacuna:problem:{code}",
@@ -256,8 +260,19 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
         to_bytes(problem),
         status_code=error.status_code,
         media_type=PROBLEM_MEDIA_TYPE,
-        headers=error.headers,
+        headers=headers,
     )
+
+
+def _allowed_methods(request: Request) -> str:
+    """Name the methods of all routes of a path; the router names those of the first."""
+    methods = {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", ())
+    }
+    return ", ".join(sorted(methods))
 
 
 async def _on_validation_error(_request: Request, _error: Exception) -> Response:

@@ -70,14 +70,13 @@ TIME_SERIES_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 JOB_RESPONSES: dict[int | str, dict[str, Any]] = {
     400: _problem("The form or a parameter is not what was asked for."),
-    404: _problem("There is no such job or part."),
+    404: _problem("There is no such job or part, or the server takes no jobs."),
     408: _problem("The body did not end in time."),
     409: _problem("The job is in another state."),
     410: _problem("The job was deleted."),
     413: _problem("The upload is beyond a limit."),
     415: _problem("The body is not a form."),
     422: _problem("The request or a parameter has not the documented form."),
-    501: _problem("The server takes no jobs: it was started without a folder for them."),
     507: _problem("The disk of the jobs is full."),
     **NOT_READY,
 }

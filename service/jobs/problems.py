@@ -6,7 +6,7 @@ from service.errors import ServiceError
 class JobsDisabledError(ServiceError):
     """Raised where the server has no folder for jobs."""
 
-    status, title, code = 501, "No jobs here", "jobs_disabled"
+    status, title, code = 404, "No jobs here", "jobs_disabled"
 
 
 class NoSuchJobError(ServiceError):

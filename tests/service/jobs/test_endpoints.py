@@ -302,6 +302,6 @@ def test_more_jobs_than_the_limit_are_refused(
 
 
 def test_a_server_without_a_folder_takes_no_jobs(client: httpx.Client) -> None:
-    problem(client.get("/v1/jobs"), 501, "jobs_disabled")
-    problem(client.post("/v1/jobs", files={"input": b""}), 501, "jobs_disabled")
+    problem(client.get("/v1/jobs"), 404, "jobs_disabled")
+    problem(client.post("/v1/jobs", files={"input": b""}), 404, "jobs_disabled")
     assert open_jobs(Settings()) is None
