@@ -19,6 +19,8 @@ BENCH_ARGS ?=
 
 # Options for pytest, for instance: make test PYTEST_ARGS='tests/model -x'
 PYTEST_ARGS ?=
+# The files of the tests are shared out among so many processes: a number, or one for each core.
+TEST_PROCESSES ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-demo demo test check bench bench-ode bench-serve bench-predictor bench-fuzz container fix wheels lock clean
@@ -50,7 +52,7 @@ demo: install-demo  ## simulate, train, serve on 127.0.0.1:8000, ask once (EXIT=
 		--port $(PORT) $(if $(EXIT),--exit)
 
 test: check  ## everything that CI runs: `make check`, then the tests (PYTEST_ARGS=...)
-	$(PYTHON) -m pytest $(PYTEST_ARGS)
+	$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: install  ## format, lint, types, import contracts, spelling, Dockerfile
 	$(BIN)/ruff format --check

@@ -1,13 +1,13 @@
 """Single precision back to the short decimal number that was meant."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 # 10 ** 22 is the last power of ten that a float64 holds exactly.
 _LARGEST_EXACT_POWER = 22
 
 
-def decimal_float64(values: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
+def decimal_float64(values: Real[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
     """Widen float32 to the short decimal number that was meant: 0.21, not 0.2099999934.
 
     That is the number of at most seven digits that rounds to the same float32, where there is one.

@@ -14,6 +14,8 @@ from pathlib import Path
 from service.jobs.request import Grid, InputFormat, JobRequest
 from tests.service.jobs.chaos import Plant, plant
 
+_PATIENCE_SECONDS = 7_200.0
+
 
 def main() -> int:
     """Print what happened; 0 if the output is the same."""
@@ -26,11 +28,13 @@ def main() -> int:
     generator = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         with plant(Path(folder) / "calm", options.artifact) as calm:
+            calm.patience_seconds = _PATIENCE_SECONDS
             started = time.monotonic()
             expected = calm.finish(calm.submit(options.data, request))
             calm_seconds = time.monotonic() - started
         print(f"{len(expected.parts)} chunks in {calm_seconds:.0f} s without a kill", flush=True)
         with plant(Path(folder) / "storm", options.artifact) as storm:
+            storm.patience_seconds = _PATIENCE_SECONDS
             started = time.monotonic()
             job_id = storm.submit(options.data, request)
             for kill in range(options.kills):

@@ -20,6 +20,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.commands import free_port, succeed
+from tests.service.jobs.csv_tables import csv_table
 
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
@@ -40,10 +41,16 @@ def _section(title: str) -> list[str]:
 
 
 def test_every_command_of_the_readme_is_run_by_a_test() -> None:
-    sections = ("Two commands", "Your own records", "How good it is", "Another version")
+    sections = (
+        "Two commands",
+        "Your own records",
+        "How good it is",
+        "Another version",
+        "Years of stays at once",
+    )
     run = [command for title in sections for command in _section(title)]
     assert [c for c in COMMANDS if c not in run and not c.startswith(NOT_RUN)] == []
-    assert len(run) == 14
+    assert len(run) == 19
 
 
 def _wait_until_ready(address: str, process: "subprocess.Popen[bytes]") -> None:
@@ -137,6 +144,46 @@ def test_the_commands_for_another_version_work(tiny_artifact: Path, tmp_path: Pa
     for command in (add, activate):
         succeed(*shlex.split(command)[2:], cwd=tmp_path)
     _serve(serve, cwd=tmp_path)
+
+
+@pytest.fixture
+def jobs_folder(tiny_artifact: Path, tmp_path: Path) -> Path:
+    shutil.copytree(tiny_artifact, tmp_path / "artifacts" / "icu")
+    (tmp_path / "measurements.csv").write_bytes(csv_table(20))
+    return tmp_path
+
+
+def test_the_command_of_a_job_works(jobs_folder: Path) -> None:
+    impute, *_ = _section("Years of stays at once")
+    succeed(*shlex.split(impute)[2:], cwd=jobs_folder)
+    table = pd.read_parquet(jobs_folder / "filled" / "parts")
+    assert table["subject_id"].nunique() == 20
+
+
+def test_a_job_is_submitted_watched_and_downloaded_by_curl(jobs_folder: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("no curl")
+    _, serve, submit, watch, download = _section("Years of stays at once")
+    port = free_port()
+
+    def curl(command: str, job: str = "") -> str:
+        words = shlex.split(command.replace(":8000/", f":{port}/").replace("$JOB", job))
+        return subprocess.run(
+            words, cwd=jobs_folder, capture_output=True, check=True, text=True
+        ).stdout
+
+    words = [sys.executable, *shlex.split(serve)[1:], "--port", str(port)]
+    with subprocess.Popen(words, cwd=jobs_folder, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_until_ready(f"http://127.0.0.1:{port}", process)
+            job = json.loads(curl(submit))["id"]
+            *_, last = [line for line in curl(watch, job).splitlines() if line.startswith("data")]
+            assert json.loads(last.removeprefix("data: "))["state"] == "succeeded"
+            curl(download, job)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+    assert pd.read_parquet(jobs_folder / "filled.parquet")["subject_id"].nunique() == 20
 
 
 def test_the_commands_behind_the_figures_work(data_root: Path, tmp_path: Path) -> None:

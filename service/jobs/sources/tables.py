@@ -184,7 +184,10 @@ def blocks_of_lines(file: Path) -> Iterator[bytes]:
 
 def _parse_block(block: bytes) -> pa.Table:
     """Parse lines; identifiers may be text or integers, the same in all of them."""
-    text = [(name, pa.string()) for name in _TEXT_COLUMNS]
+    # A column of the schema is there in any case: name those that the lines have.
+    text = [(name, pa.string()) for name in _TEXT_COLUMNS if f'"{name}"'.encode() in block]
+    if b'"subject_id"' not in block:
+        return parse_lines(block, pa.schema(text))
     try:
         return parse_lines(block, pa.schema([("subject_id", pa.string()), *text]))
     except pa.ArrowInvalid as error:
@@ -195,13 +198,17 @@ def _parse_block(block: bytes) -> pa.Table:
 
 def parse_lines(block: bytes, known: pa.Schema, *, others: str = "infer") -> pa.Table:
     """Parse objects, one a line; the types of the `others` are inferred, or they are ignored."""
-    return pyarrow.json.read_json(
+    table = pyarrow.json.read_json(
         pa.BufferReader(block),
         read_options=pyarrow.json.ReadOptions(block_size=max(len(block) + 1, 1024)),
         parse_options=pyarrow.json.ParseOptions(
             explicit_schema=known, unexpected_field_behavior=others
         ),
     )
+    # Arrow says nothing about an object that does not end.
+    if table.num_rows != sum(1 for line in block.splitlines() if line.strip()):
+        raise pa.ArrowInvalid("expected one object in every line")
+    return table
 
 
 def _reason(error: BaseException) -> str:

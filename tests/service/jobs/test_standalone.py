@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,17 @@ def test_a_killed_command_is_taken_up_by_the_next(
     code, error = task.run(out, "--executor", executors[1])
     assert code == 0, error
     assert published(out) == task.expected
+
+
+@pytest.mark.parametrize("executor", ["local", "process", "ray"])
+def test_every_executor_and_database_gives_the_same_bytes(
+    task: Task, tmp_path: Path, database_url: str, executor: str
+) -> None:
+    if executor == "ray" and find_spec("ray") is None:
+        pytest.skip("ray is not installed (the extra `ray`)")
+    code, error = task.run(tmp_path / "out", "--executor", executor, "--database", database_url)
+    assert code == 0, error
+    assert published(tmp_path / "out") == task.expected
 
 
 def test_an_interrupted_command_says_how_to_go_on(task: Task, tmp_path: Path) -> None:
