@@ -65,7 +65,7 @@ FILLS = st.sampled_from(
         {"kind": "own_times"},
     ]
 )
-FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 GOOD = [one | {"subject_id": "good"} for one in observations(1, seed=5, mean_observations=12)]
 CODES = {fault.value for fault in Fault}
 
@@ -127,7 +127,7 @@ def test_every_subject_has_a_defined_end(
     run()
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.one_of(
         st.binary(max_size=60),
@@ -159,9 +159,8 @@ def test_any_bytes_are_read_or_refused(
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "in").write_bytes(content)
     try:
-        plan = make_plan(
-            folder / "in", JobRequest(format=InputFormat(input_format)), folder / "job", CATALOGUE
-        )
+        request = JobRequest(format=InputFormat(input_format))
+        plan = make_plan(folder / "in", request, folder / "job", CATALOGUE)
     except JobInputError:
         return
     assert plan.num_subjects >= 1
