@@ -8,18 +8,18 @@ times has the columns `subject_id` and `time`.
 import csv
 import gzip
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 
 from service.jobs.columns import Told, read_moments, read_text, read_values, to_rows
 from service.jobs.errors import JobInputError
 from service.jobs.rows import Rows
+from service.jobs.sources.lines import objects_of, reading
 
 QUERY_COLUMNS = ("subject_id", "time")
 REQUIRED_COLUMNS = (*QUERY_COLUMNS, "variable", "value")
@@ -28,7 +28,6 @@ OPTIONAL_COLUMNS = ("unit", "text_value")
 _BATCH_ROWS = 65_536
 _BLOCK_BYTES = 4 * 2**20
 _DELIMITERS = ",;\t|"
-_TEXT_COLUMNS = ("variable", "unit", "text_value")
 
 
 def read_parquet(path: Path, *, is_query: bool = False) -> Iterator[Rows]:
@@ -71,17 +70,6 @@ def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
             raise JobInputError(
                 f"expected the columns {', '.join(wanted)}; of the {len(found)} found, `{name}` {was}"
             )
-
-
-@contextmanager
-def reading(file_format: str) -> Iterator[None]:
-    """Turn what Arrow raises about a file into a `JobInputError`."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
-        raise JobInputError(
-            f"the input cannot be read as {file_format}: {_reason(error)}"
-        ) from error
 
 
 def parquet_batches(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -161,58 +149,24 @@ def _header(file: Path, columns: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _ndjson_batches(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    for block in blocks_of_lines(file):
-        with reading("NDJSON"):
-            table = _parse_block(block)
-        check_columns(table.column_names, columns)
-        table = table.select(_chosen(table.column_names, columns)).combine_chunks()
-        yield from table.to_batches()
+    for rows in objects_of(file, "NDJSON"):
+        found = list(dict.fromkeys(name for row in rows for name in row))
+        check_columns(found, columns)
+        chosen = _chosen(found, columns)
+        yield pa.RecordBatch.from_arrays(
+            [_column([row.get(name) for row in rows], name) for name in chosen], names=chosen
+        )
 
 
-def blocks_of_lines(file: Path) -> Iterator[bytes]:
-    """Read whole lines, some megabytes of them at once."""
-    rest = b""
-    with reading("NDJSON"), pa.input_stream(file, compression="detect") as opened:
-        while block := opened.read(_BLOCK_BYTES):
-            lines, mark, after = (rest + block).rpartition(b"\n")
-            rest = after
-            if mark and lines.strip():
-                yield lines
-        if rest.strip():
-            yield rest
-
-
-def _parse_block(block: bytes) -> pa.Table:
-    """Parse lines; identifiers may be text or integers, the same in all of them."""
-    # A column of the schema is there in any case: name those that the lines have.
-    text = [(name, pa.string()) for name in _TEXT_COLUMNS if f'"{name}"'.encode() in block]
-    if b'"subject_id"' not in block:
-        return parse_lines(block, pa.schema(text))
-    try:
-        return parse_lines(block, pa.schema([("subject_id", pa.string()), *text]))
-    except pa.ArrowInvalid as error:
-        if "subject_id" not in str(error):
-            raise
-        return parse_lines(block, pa.schema([("subject_id", pa.int64()), *text]))
-
-
-def parse_lines(block: bytes, known: pa.Schema, *, others: str = "infer") -> pa.Table:
-    """Parse objects, one a line; the types of the `others` are inferred, or they are ignored."""
-    table = pyarrow.json.read_json(
-        pa.BufferReader(block),
-        read_options=pyarrow.json.ReadOptions(block_size=max(len(block) + 1, 1024)),
-        parse_options=pyarrow.json.ParseOptions(
-            explicit_schema=known, unexpected_field_behavior=others
-        ),
-    )
-    # Arrow says nothing about an object that does not end.
-    if table.num_rows != sum(1 for line in block.splitlines() if line.strip()):
-        raise pa.ArrowInvalid("expected one object in every line")
-    return table
-
-
-def _reason(error: BaseException) -> str:
-    """Say what is wrong without the values that Arrow repeats after a colon or in quotes."""
-    if isinstance(error, pa.ArrowInvalid):
-        return "its lines, types or encoding are not those of one table"
-    return type(error).__name__
+def _column(values: list[Any], name: str) -> pa.Array:
+    """Return integers or numbers as they are; where there is text, all of it as text."""
+    kinds = set(map(type, values)) - {type(None)}
+    with reading("NDJSON"):
+        if kinds <= {int}:
+            return pa.array(values, pa.int64())
+        if kinds <= {int, float}:
+            return pa.array(values, pa.float64())
+        if kinds <= {int, float, str}:
+            texts = [one if one is None or type(one) is str else repr(one) for one in values]
+            return pa.array(texts, pa.string())
+    raise JobInputError(f"the field `{name}` must be a number or text in every line")

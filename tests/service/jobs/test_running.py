@@ -1,6 +1,7 @@
 """A job is taken up where it stopped, and by nothing else than what it began with."""
 
 import hashlib
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from service.errors import Fault, ServiceError
 from service.jobs.chunks import cut, read_chunk
 from service.jobs.errors import ChunkAlteredError, JobInputError
 from service.jobs.plan import load_plan, make_plan
-from service.jobs.request import JobRequest
+from service.jobs.request import InputFormat, JobRequest
 from service.jobs.rows import TimeKind, schema
 from service.jobs.running import Done
 from service.jobs.sorting import SortedRuns
@@ -89,7 +90,7 @@ def test_another_job_input_or_model_is_refused(predictor: Predictor, tmp_path: P
 
 def test_an_altered_chunk_is_refused(tmp_path: Path) -> None:
     source = write_parquet(tmp_path / "in.parquet", ROWS)
-    plan = make_plan(source, JobRequest(format="parquet"), tmp_path / "job", CATALOGUE)
+    plan = make_plan(source, JobRequest(format=InputFormat.PARQUET), tmp_path / "job", CATALOGUE)
     assert load_plan(tmp_path / "job") == plan
     (chunk,) = plan.chunks
     assert read_chunk(tmp_path / "job", chunk).table.num_rows == len(ROWS) == chunk.num_rows
@@ -211,7 +212,7 @@ def test_sorting_and_cutting_keep_every_row(
         [one["subject_id"] for one in read_chunk(folder, chunk).table.to_pylist()]
         for chunk in chunks
     ]
-    assert [one for subjects in found for one in subjects] == sorted(sum(batches, []))
+    assert [one for subjects in found for one in subjects] == sorted(itertools.chain(*batches))
     assert [len(set(subjects)) for subjects in found] == [chunk.num_subjects for chunk in chunks]
     assert all(chunk.num_subjects == chunk_subjects for chunk in chunks[:-1])
     assert not [file for file in folder.iterdir() if file.name.startswith("run-")]

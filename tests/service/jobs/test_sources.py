@@ -12,7 +12,7 @@ import pytest
 from model.data.catalogue import CATALOGUE
 from service.jobs.errors import JobInputError
 from service.jobs.plan import make_plan
-from service.jobs.request import JobRequest
+from service.jobs.request import InputFormat, JobRequest
 from service.jobs.rows import Rows
 from service.jobs.sources import open_source
 from tests.service.jobs.tables import Json, row, write_csv, write_ndjson, write_parquet
@@ -25,7 +25,9 @@ ROWS = [
 
 
 def read(path: Path, input_format: str, **options: Any) -> list[Rows]:
-    return list(open_source(path, JobRequest(format=input_format, **options), CATALOGUE))
+    return list(
+        open_source(path, JobRequest(format=InputFormat(input_format), **options), CATALOGUE)
+    )
 
 
 def joined(found: list[Rows]) -> list[Json]:
@@ -98,7 +100,7 @@ def test_a_missing_column_is_named(tmp_path: Path, missing: str, input_format: s
 def test_what_is_no_table_is_refused(tmp_path: Path, input_format: str, content: bytes) -> None:
     path = tmp_path / "in"
     path.write_bytes(content)
-    request = JobRequest(format=input_format)
+    request = JobRequest(format=InputFormat(input_format))
     with pytest.raises(JobInputError) as caught:
         make_plan(path, request, tmp_path / "job", CATALOGUE)
     assert "Traceback" not in str(caught.value)
@@ -111,7 +113,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, input_format: str, content:
         ('{"subject_id":"a","time":1,"variable":"HR","value":80}\n{"subject_id":"a"', "ndjson"),
         (
             '{"subject_id":"a","time":1,"variable":"HR","value":80}\n'
-            '{"subject_id":"secret","time":1,"variable":"HR","value":"secret"}\n',
+            '{"subject_id":"secret","time":1,"variable":"HR","value":{"secret":1}}\n',
             "ndjson",
         ),
         ("subject_id,time,time,variable,value\na,1,1,HR,80\n", "csv"),

@@ -1,0 +1,82 @@
+"""`python -m service impute`: progress and sums on standard error, 0, 1 and 2 as exit status."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from tests.service.jobs.tables import observations, row, write_csv, write_meds, write_parquet
+
+ROWS = observations(5, seed=3, mean_observations=10)
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", "impute", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).resolve().parents[3],
+        timeout=120,
+    )
+
+
+def test_a_job_runs_and_says_what_it_did(tiny_artifact: Path, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "in.csv", [*ROWS, row("z", 0.0, "nonsense", 1.0)])
+    ran = run(
+        *(source, tmp_path / "out", "--artifact", tiny_artifact, "--device", "cpu"),
+        *("--variables", "HR,MAP", "--quantile-levels", "0.1,0.9", "--chunk-subjects", "2"),
+        *("--output-format", "csv", "--max-quarantined-share", "0.5"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "100 %  6/6 subjects" in ran.stderr
+    assert "5 of 6 subjects answered" in ran.stderr
+    assert "1 subjects quarantined" in ran.stderr
+    parts = sorted((tmp_path / "out" / "parts").iterdir())
+    assert [part.name for part in parts] == ["000000.csv", "000001.csv", "000002.csv"]
+    names = pyarrow.csv.read_csv(parts[0]).column_names
+    assert names[5:9] == ["value", "standard_deviation", "q0.1", "q0.9"]
+    assert not (tmp_path / "out" / "chunks").exists()
+
+
+def test_a_meds_data_set_is_known_by_its_folder(tiny_artifact: Path, tmp_path: Path) -> None:
+    source = write_meds(tmp_path / "in", [one for one in ROWS if one["time"] is not None])
+    out = tmp_path / "out"
+    ran = run(source, out, "--artifact", tiny_artifact, "--device", "cpu", "--own-times")
+    assert ran.returncode == 0, ran.stderr
+    assert str(pq.read_schema(out / "parts" / "000000.parquet").field("subject_id").type) == "int64"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--format", "excel"],
+        ["--grid-minutes", "0"],
+        ["--quantile-levels", "0.9,0.1"],
+        ["--shape", "round"],
+        ["--own-times", "--times", __file__],
+        ["--max-quarantined-share", "2"],
+    ],
+)
+def test_wrong_usage_ends_with_2(tiny_artifact: Path, tmp_path: Path, options: list[str]) -> None:
+    source = write_parquet(tmp_path / "in.parquet", ROWS)
+    ran = run(source, tmp_path / "out", "--artifact", tiny_artifact, *options)
+    assert ran.returncode == 2, ran.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_failures_end_with_1_and_a_reason(tiny_artifact: Path, tmp_path: Path) -> None:
+    source = write_parquet(tmp_path / "in.parquet", [*ROWS, row("z", 0.0, "nonsense", 1.0)])
+    failed = run(source, tmp_path / "out", "--artifact", tiny_artifact, "--device", "cpu")
+    assert failed.returncode == 1
+    assert "error: 1 of 6 subjects have no answer" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n")
+    failed = run(
+        tmp_path / "in.csv", tmp_path / "b", "--artifact", tiny_artifact, "--device", "cpu"
+    )
+    assert failed.returncode == 1
+    assert "`subject_id` is missing" in failed.stderr
