@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, final
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -23,7 +23,7 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 
-from service.jobs.tables import METADATA
+from service.jobs.tables import LEDGER_VERSION, METADATA, ledger
 
 _BUSY_SECONDS = 30
 _FIRST_WAIT_SECONDS = 0.02
@@ -115,6 +115,14 @@ def _create_tables(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
     METADATA.create_all(connection)
+    version = connection.scalar(select(ledger.c.version))
+    if version is None:
+        connection.execute(insert(ledger).values(version=LEDGER_VERSION))
+    elif version != LEDGER_VERSION:
+        raise DatabaseError(
+            f"the ledger has version {version}, this program works with {LEDGER_VERSION}; finish "
+            "its jobs with the program that made it, or choose another"
+        )
 
 
 def _may_pass(error: DBAPIError, attempt: int) -> bool:

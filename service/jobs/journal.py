@@ -57,18 +57,22 @@ def settle(connection: Connection, job_id: str, now_us: int) -> None:
         return
     limit = connection.scalar(select(job.c.max_quarantined_share).where(job.c.id == job_id))
     assert limit is not None
-    if how_far.num_quarantined > limit * (how_far.num_subjects or 0):
-        end(connection, job_id, now_us, JobState.FAILED, _TOO_MANY_QUARANTINED)
+    num_subjects = how_far.num_subjects or 0
+    if how_far.num_quarantined > limit * num_subjects:
+        failure = _too_many_quarantined(how_far.num_quarantined, num_subjects, limit)
+        end(connection, job_id, now_us, JobState.FAILED, failure)
     elif how_far.num_chunks_done == how_far.num_chunks:
         end(connection, job_id, now_us, JobState.SUCCEEDED)
 
 
-_TOO_MANY_QUARANTINED = Failure(
-    "too_many_quarantined",
-    "more subjects than max_quarantined_share allows could not be filled; the quarantine has the "
-    "reasons. Correct the input, or submit it again with a larger share",
-    is_permanent=True,
-)
+def _too_many_quarantined(num_quarantined: int, num_subjects: int, limit: float) -> Failure:
+    return Failure(
+        "too_many_quarantined",
+        f"{num_quarantined} of {num_subjects} subjects have no answer so far, and "
+        f"`max_quarantined_share` allows {int(limit * num_subjects)}; the quarantine says why. "
+        "Correct the input, or submit it again with a larger share",
+        is_permanent=True,
+    )
 
 
 def end(

@@ -93,11 +93,11 @@ def run_standalone(
         with _watching(ledger, job_id, folder, watch):
             executor.run(job_id, stop)
         job = _require(ledger, job_id)
+        _hand_over(ledger, job, folder, out)
         if job.state == JobState.FAILED:
             raise JobFailedError(job.error_detail or "", code=job.error_code)
         if job.state != JobState.SUCCEEDED:
             raise JobStoppedError(f"the job is not finished; {JobStoppedError.again}")
-        _hand_over(ledger, job, folder, out)
         done = _done(ledger, job, folder)
         assert done is not None
         return done
@@ -204,9 +204,10 @@ def _done(ledger: Ledger, job: JobRecord, folder: JobFolder) -> Done | None:
 
 
 def _hand_over(ledger: Ledger, job: JobRecord, folder: JobFolder, out: Path) -> None:
-    """Give the parts their final names; those that have them already stay."""
+    """Give the parts that are done their final names; those that have them already stay."""
     for chunk in ledger.chunks(job.id):
-        assert chunk.part is not None
+        if chunk.part is None:
+            continue
         part = folder.parts / chunk.part.name
         _move(part, out / "parts" / f"{chunk.index:06d}{part.suffix}")
         quarantine = folder.quarantine_of(chunk.part.name)

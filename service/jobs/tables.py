@@ -19,7 +19,12 @@ from sqlalchemy import (
 PLAN = -1
 """Index of the chunk whose work is to cut the others."""
 
+LEDGER_VERSION = 1
+"""Raised with every change of these tables; a ledger of another version is not touched."""
+
 METADATA = MetaData()
+
+ledger = Table("ledger", METADATA, Column("version", Integer, primary_key=True))
 
 job = Table(
     "job",

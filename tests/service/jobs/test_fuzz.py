@@ -65,7 +65,7 @@ FILLS = st.sampled_from(
         {"kind": "own_times"},
     ]
 )
-FEW = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 GOOD = [one | {"subject_id": "good"} for one in observations(1, seed=5, mean_observations=12)]
 CODES = {fault.value for fault in Fault}
 

@@ -317,6 +317,15 @@ def test_tables_may_be_created_by_several_at_once(database_url: str) -> None:
         database.close()
 
 
+def test_a_ledger_of_another_version_is_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.create_tables()
+    monkeypatch.setattr("service.jobs.database.LEDGER_VERSION", 2)
+    with pytest.raises(DatabaseError, match="version 1"):
+        database.create_tables()
+
+
 @pytest.mark.parametrize("url", ["nonsense", "mysql://host/name", "sqlite://", "postgresql:/x:y:z"])
 def test_a_url_that_is_none_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(DatabaseError) as error:
