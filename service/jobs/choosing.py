@@ -47,6 +47,8 @@ class Questions:
     def batches(self, size: int) -> Iterator["Questions"]:
         """Cut into batches of about so many queries and observations, at least one series each."""
         work = self.points.num_queries + self.cohort.counts
+        if not work.size:  # every subject of the chunk was refused
+            return
         starts = np.flatnonzero(np.diff(np.cumsum(work) // size, prepend=-1))
         for start, stop in zip(starts, [*starts[1:], len(work)], strict=True):
             yield self.between(int(start), int(stop))

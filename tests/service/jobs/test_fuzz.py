@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from model.data.catalogue import CATALOGUE
@@ -99,7 +99,9 @@ def check(filled: Filled, rows: list[Json], alone: Filled) -> None:
     assert len(own) == len(alone.rows)
     for found, expected in zip(own, alone.rows, strict=True):
         for name, value in expected.items():
-            assert found[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+            is_number = isinstance(value, float)
+            same = pytest.approx(value, rel=1e-4, abs=1e-5) if is_number else value
+            assert found[name] == same, name
 
 
 @pytest.mark.parametrize(("rows_of", "kind"), [(TYPED, pa.float64()), (TEXTUAL, pa.string())])
@@ -114,7 +116,8 @@ def test_every_subject_has_a_defined_end(
             for one in GOOD * 3
         ]
 
-    @FEW
+    # Shrinking would run for minutes, and what was found is small.
+    @settings(FEW, phases=[Phase.explicit, Phase.reuse, Phase.generate])
     @given(rows=rows_of, asked=FILLS)
     def run(rows: list[Json], asked: Json) -> None:
         folder = tmp_path_factory.mktemp("fuzz")

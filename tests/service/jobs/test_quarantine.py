@@ -71,6 +71,16 @@ def test_a_bad_subject_is_quarantined_alone(
     assert "furlongs" not in line
 
 
+def test_a_chunk_may_hold_bad_subjects_alone(predictor: Predictor, tmp_path: Path) -> None:
+    bad, fault = BAD["unknown variable"]
+    source = write_csv(tmp_path / "mixed.csv", bad + GOOD)
+    filled = fill(
+        predictor, source, tmp_path / "b", format="csv", max_quarantined_share=0.3, chunk_subjects=1
+    )
+    assert filled.quarantined == {"x": fault}
+    assert len({one["subject_id"] for one in filled.rows}) == 3
+
+
 def test_times_before_1900_and_without_offset(predictor: Predictor, tmp_path: Path) -> None:
     dated = [one | {"time": instant(one["time"] or 0.0)} for one in GOOD]
     bad = [
