@@ -25,6 +25,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Markup would swallow what stands in brackets, as in [env: LACUNA_PORT].
+    rich_markup_mode=None,
 )
 app.add_typer(registry_app, name="registry")
 

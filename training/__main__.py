@@ -17,6 +17,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Markup would swallow what stands in brackets, as in [env: LACUNA_PORT].
+    rich_markup_mode=None,
 )
 
 
