@@ -9,6 +9,10 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.benchmarks.predictor.report import Bench
 
 _SIZES = {"cpu": (1, 8, 64, 256, 1024), "cuda": (1, 64, 1024, 16384)}
 _PACKAGES = ("numpy", "onnxruntime", "torch")
@@ -24,7 +28,7 @@ def main(arguments: list[str]) -> None:
         _use_one_core()
     from model.artifact import load_artifact
     from tests.benchmarks.environment import Environment
-    from tests.benchmarks.predictor.report import Bench, throughput
+    from tests.benchmarks.predictor.report import Bench
     from tests.benchmarks.predictor.workload import Workload
 
     placement = {"cpu": "one thread, pinned to one core", "cuda": "a GPU, named below"}
@@ -47,7 +51,13 @@ def main(arguments: list[str]) -> None:
         from tests.benchmarks.predictor.gpu import cuda_table
 
         print(cuda_table(bench), flush=True)
-        return
+    else:
+        _measure_cpu(bench)
+
+
+def _measure_cpu(bench: "Bench") -> None:
+    from tests.benchmarks.predictor.report import throughput
+
     for table in bench.graph_tables():
         print(table, flush=True)
     if find_spec("torch") is None:
