@@ -145,12 +145,6 @@ class LaplaceMixture:
         return values.reshape(shape).swapaxes(0, 1)
 
 
-def laplace_quantile(levels: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Return quantiles of the standard Laplace distribution."""
-    centered = levels - 0.5
-    return -np.sign(centered) * np.log1p(-2 * np.abs(centered))
-
-
 def _log(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     with np.errstate(divide="ignore"):
         return np.log(values)

@@ -112,13 +112,7 @@ def job_detail(
 ) -> JobDetail:
     """Show a job."""
     return JobDetail(
-        id=job.id,
-        state=job.state,
-        model=_model(job),
-        created=_moment(job.created_us) or "",
-        started=_moment(job.started_us),
-        ended=_moment(job.ended_us),
-        error=_error(job),
+        **vars(job_summary(job)),
         progress=progress,
         num_live_workers=num_live_workers,
         request=request,

@@ -20,7 +20,6 @@ from model.metrics import (
     transform_histogram,
     transform_interval,
 )
-from model.runtime.mixture import laplace_quantile
 
 
 def laplace_crps(y: np.ndarray) -> np.ndarray:
@@ -41,7 +40,7 @@ VALUES = np.array([-4.0, -1.0, -0.1, 0.0, 0.3, 2.0])
 @pytest.mark.parametrize(("num_levels", "tolerance"), [(99, 0.02), (2000, 1e-3), (40_000, 1e-4)])
 def test_crps_converges_to_the_closed_form_of_laplace(num_levels: int, tolerance: float) -> None:
     levels = (np.arange(num_levels) + 0.5) / num_levels
-    quantiles = np.repeat(laplace_quantile(levels)[:, None], len(VALUES), axis=1)
+    quantiles = np.repeat(stats.laplace.ppf(levels)[:, None], len(VALUES), axis=1)
     score = continuous_ranked_probability_score(quantiles, levels, VALUES)
     np.testing.assert_allclose(score, laplace_crps(VALUES), atol=tolerance)
 
@@ -49,7 +48,7 @@ def test_crps_converges_to_the_closed_form_of_laplace(num_levels: int, tolerance
 def test_crps_at_the_levels_of_the_report_is_within_seven_percent() -> None:
     levels = np.arange(1, 20) / 20
     values = np.random.default_rng(0).laplace(size=20_000)
-    quantiles = np.repeat(laplace_quantile(levels)[:, None], len(values), axis=1)
+    quantiles = np.repeat(stats.laplace.ppf(levels)[:, None], len(values), axis=1)
     score = continuous_ranked_probability_score(quantiles, levels, values).mean()
     assert score == pytest.approx(laplace_crps(values).mean(), rel=0.07)
 

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from model.data.normalization import Normalization
-from model.runtime.mixture import LaplaceMixture, laplace_quantile
+from model.runtime.mixture import LaplaceMixture
 
 LEVELS = np.array([0.001, 0.05, 0.25, 0.5, 0.73, 0.95, 0.999])
 
@@ -67,10 +67,6 @@ def random_mixture(
     weight = generator.dirichlet(np.full(num_components, 0.3), num_queries).T
     loc, scale = spread * generator.standard_normal(shape), 10 ** generator.uniform(-2, 1, shape)
     return mixture(loc, scale, weight)
-
-
-def test_laplace_quantiles_are_those_of_scipy() -> None:
-    np.testing.assert_allclose(laplace_quantile(LEVELS), stats.laplace.ppf(LEVELS), atol=1e-12)
 
 
 def test_one_component_has_the_quantiles_of_scipy() -> None:
