@@ -17,7 +17,7 @@ from service.command_options import (
     load,
     read_settings,
 )
-from service.jobs.command import impute
+from service.jobs.command_line.command import impute
 from service.registry.commands import registry_app
 
 app = typer.Typer(
@@ -137,8 +137,8 @@ def worker(
     import threading
 
     from service.errors import ServiceError
-    from service.jobs.database import DatabaseError
-    from service.jobs.working import stop_on_signals, work
+    from service.jobs.ledger.database import DatabaseError
+    from service.jobs.workers.working import stop_on_signals, work
     from service.server import log_to_stderr
 
     settings = read_settings(

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 
 import service.catalogue.endpoints
 import service.inference.endpoints
-import service.jobs.endpoints
+import service.jobs.http.endpoints
 import service.operations.documentation
 import service.operations.health
 import service.timeseries.endpoints
@@ -72,7 +72,7 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> Applic
     app.include_router(service.inference.endpoints.router)
     app.include_router(service.timeseries.endpoints.router)
     app.include_router(service.catalogue.endpoints.router)
-    app.include_router(service.jobs.endpoints.router)
+    app.include_router(service.jobs.http.endpoints.router)
     app.include_router(service.operations.health.router)
     app.include_router(service.operations.documentation.router)
 

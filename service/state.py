@@ -5,7 +5,7 @@ from typing import TypedDict, cast
 from fastapi import Request
 
 from service.inference.queue import PredictionQueue
-from service.jobs.opening import Jobs
+from service.jobs.ledger.opening import Jobs
 from service.registry.loaded import LoadedModels
 from service.settings import Settings
 

@@ -15,15 +15,15 @@ from model.artifact import Artifact
 from model.errors import ArtifactError
 from service.errors import InvalidRequestError, NoCapacityError, NotReadyError
 from service.jobs.folder import JobFolder, make_private
+from service.jobs.http.uploads import receive
 from service.jobs.keeping import keep_artifact
-from service.jobs.ledger import Ledger
-from service.jobs.plan import check_request
+from service.jobs.ledger.ledger import Ledger
+from service.jobs.ledger.records import JobRecord, Submission
+from service.jobs.planning.plan import check_request
 from service.jobs.problems import KeyReusedError
 from service.jobs.publishing import sync_tree
-from service.jobs.records import JobRecord, Submission
 from service.jobs.request import JobRequest
 from service.jobs.submitting import JobInput, new_submission
-from service.jobs.uploads import receive
 from service.wire import parse_body
 
 UPLOADING = ".uploading-"

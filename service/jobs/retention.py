@@ -8,8 +8,8 @@ from pathlib import Path
 from service.jobs.folder import JobFolder, remove_folder
 from service.jobs.intake import UPLOADING
 from service.jobs.keeping import forget_artifacts
-from service.jobs.ledger import Ledger
-from service.jobs.records import JobState
+from service.jobs.ledger.ledger import Ledger
+from service.jobs.ledger.records import JobState
 
 _ABANDONED_SECONDS = 86_400.0
 _logger = logging.getLogger("service.jobs.retention")

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from service.jobs.opening import Jobs, open_jobs
-from service.jobs.processes import WorkerProcesses
+from service.jobs.ledger.opening import Jobs, open_jobs
+from service.jobs.workers.processes import WorkerProcesses
 from service.settings import Settings
 
 

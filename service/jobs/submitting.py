@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from model.artifact import Artifact
-from service.jobs.records import Submission
+from service.jobs.ledger.records import Submission
 from service.jobs.request import JobRequest
 
 

@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
 from model.data.variables import Catalogue
-from service.jobs.columns import Moments, Told, read_moments, to_rows
-from service.jobs.rows import Rows, TimeKind
+from service.jobs.reading.columns import Moments, Told, read_moments, to_rows
+from service.jobs.reading.rows import Rows, TimeKind
 from service.jobs.sources.lines import objects_of, reading
 from service.jobs.sources.tables import list_files
 

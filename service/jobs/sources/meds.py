@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from service.jobs.columns import Told, read_moments, read_text, read_values, to_rows
 from service.jobs.errors import JobInputError
-from service.jobs.rows import Rows
+from service.jobs.reading.columns import Told, read_moments, read_text, read_values, to_rows
+from service.jobs.reading.rows import Rows
 from service.jobs.sources.tables import QUERY_COLUMNS, list_files, parquet_batches
 
 _COLUMNS = ("subject_id", "time", "code", "numeric_value")

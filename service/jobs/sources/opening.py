@@ -12,8 +12,8 @@ from model.data.units import conversion
 from model.data.variables import Catalogue
 from model.errors import UnitError, UnknownVariableError
 from service.errors import Fault
+from service.jobs.reading.rows import Rows
 from service.jobs.request import InputFormat, JobRequest
-from service.jobs.rows import Rows
 from service.jobs.sources.fhir import read_fhir
 from service.jobs.sources.meds import read_meds
 from service.jobs.sources.tables import read_csv, read_ndjson, read_parquet

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from service.jobs.columns import Told, read_moments, read_text, read_values, to_rows
 from service.jobs.errors import JobInputError
-from service.jobs.rows import Rows
+from service.jobs.reading.columns import Told, read_moments, read_text, read_values, to_rows
+from service.jobs.reading.rows import Rows
 from service.jobs.sources.lines import objects_of, reading
 
 QUERY_COLUMNS = ("subject_id", "time")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from service.jobs.database import Database
+from service.jobs.ledger.database import Database
 from tests.service.jobs.postgres import PostgresServer, postgres_server
 
 _NAMES = itertools.count()

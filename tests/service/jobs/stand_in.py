@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import final
 
 from service.jobs.errors import ChunkAlteredError
-from service.jobs.filler import Filled
+from service.jobs.filling.filler import Filled
 from service.jobs.folder import JobFolder
-from service.jobs.records import JobRecord, PlannedChunk
+from service.jobs.ledger.records import JobRecord, PlannedChunk
 
 LINES_PER_CHUNK = 3
 

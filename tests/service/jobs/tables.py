@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 
 from model.data.catalogue import CATALOGUE
 from model.runtime.predictor import Predictor
+from service.jobs.filling.done import Done
+from service.jobs.planning.source import Source
 from service.jobs.request import JobRequest
-from service.jobs.running import Done, Source, run_job
 from tests.series import random_cohort
+from tests.service.jobs.whole_job import run_job
 
 Json = dict[str, Any]
 EPOCH_MICROSECONDS = int(np.datetime64("2026-03-01T07:00:00", "us").astype(np.int64))

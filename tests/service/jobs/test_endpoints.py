@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.runtime.predictor import Predictor
-from service.jobs.opening import open_jobs
-from service.jobs.working import work
+from service.jobs.ledger.opening import open_jobs
+from service.jobs.workers.working import work
 from service.settings import Settings
 from tests.service.conftest import serving
 from tests.service.jobs.csv_tables import csv_table
@@ -279,7 +279,7 @@ def test_a_full_disk_refuses_the_upload(desk: Desk, monkeypatch: pytest.MonkeyPa
 
     before = desk.jobs_dir_names()
     with monkeypatch.context() as patched:
-        patched.setattr("service.jobs.uploads.Upload._write", full)
+        patched.setattr("service.jobs.http.uploads.Upload._write", full)
         problem(desk.post(), 507, "disk_full")
     assert desk.jobs_dir_names() == before
 

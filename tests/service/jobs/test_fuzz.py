@@ -14,9 +14,9 @@ from model.data.catalogue import CATALOGUE
 from model.runtime.predictor import Predictor
 from service.errors import Fault
 from service.inference.answers import Status
-from service.jobs.answers import Origin
 from service.jobs.errors import JobInputError
-from service.jobs.plan import make_plan
+from service.jobs.filling.answers import Origin
+from service.jobs.planning.plan import make_plan
 from service.jobs.request import InputFormat, JobRequest
 from tests.service.jobs.tables import Filled, Json, fill, observations, row
 

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.jobs.database import Database, DatabaseError
-from service.jobs.leases import Leases
-from service.jobs.ledger import Ledger
-from service.jobs.records import (
+from service.jobs.ledger.database import Database, DatabaseError
+from service.jobs.ledger.leases import Leases
+from service.jobs.ledger.ledger import Ledger
+from service.jobs.ledger.records import (
     Failure,
     JobState,
     Lease,
@@ -16,7 +16,7 @@ from service.jobs.records import (
     PublishedPart,
     Submission,
 )
-from service.jobs.tables import PLAN
+from service.jobs.ledger.tables import PLAN
 from tests.service.jobs.conftest import SetClock
 
 LEASE_SECONDS = 30.0
@@ -293,7 +293,7 @@ def test_a_job_of_another_protocol_waits(
     ledger: Ledger, leases: Leases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("service.jobs.ledger.JOB_PROTOCOL", 2)
+        patched.setattr("service.jobs.ledger.ledger.JOB_PROTOCOL", 2)
         ledger.submit(submission())
     assert leases.claim("w1") is None
 
@@ -321,7 +321,7 @@ def test_a_ledger_of_another_version_is_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.create_tables()
-    monkeypatch.setattr("service.jobs.database.LEDGER_VERSION", 2)
+    monkeypatch.setattr("service.jobs.ledger.database.LEDGER_VERSION", 2)
     with pytest.raises(DatabaseError, match="version 1"):
         database.create_tables()
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from service.jobs.processes import WorkerProcesses
+from service.jobs.workers.processes import WorkerProcesses
 from service.settings import Settings
 
 WAIT_SECONDS = 120.0
@@ -16,7 +16,7 @@ WAIT_SECONDS = 120.0
 PARENT = """
 import sys, time
 from pathlib import Path
-from service.jobs.processes import WorkerProcesses
+from service.jobs.workers.processes import WorkerProcesses
 from service.settings import Settings
 
 processes = WorkerProcesses(Settings(jobs_dir=Path(sys.argv[1])), 1)

@@ -13,10 +13,11 @@ import pytest
 from model.artifact import Artifact
 from model.runtime.predictor import Prediction, Predictor, Request
 from service.errors import Fault
-from service.jobs import choosing, chunks
 from service.jobs.errors import TooManyQuarantinedError
-from service.jobs.filling import PREDICTION_FAILED
-from service.jobs.running import Done
+from service.jobs.filling import choosing
+from service.jobs.filling.done import Done
+from service.jobs.filling.filling import PREDICTION_FAILED
+from service.jobs.planning import chunks
 from tests.service.jobs.tables import (
     Json,
     fill,
@@ -101,7 +102,7 @@ def test_too_many_rows_and_times_are_refused(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks, "MAX_ROWS_PER_SUBJECT", 60)
-    monkeypatch.setattr("service.jobs.reading.MAX_ROWS_PER_SUBJECT", 60)
+    monkeypatch.setattr("service.jobs.reading.reading.MAX_ROWS_PER_SUBJECT", 60)
     monkeypatch.setattr(choosing, "MAX_TIMES_PER_SUBJECT", 500)
     many = [row("many", number / 10, "HR", 80.0) for number in range(200)]
     long = [row("long", 0.0, "HR", 80.0), row("long", 600.0, "HR", 90.0)]

@@ -15,14 +15,21 @@ from hypothesis import strategies as st
 from model.data.catalogue import CATALOGUE
 from model.runtime.predictor import Predictor
 from service.errors import Fault, ServiceError
-from service.jobs.chunks import cut, read_chunk
 from service.jobs.errors import ChunkAlteredError, JobInputError
-from service.jobs.plan import load_plan, make_plan
+from service.jobs.filling.done import Done
+from service.jobs.planning.chunks import cut, read_chunk
+from service.jobs.planning.plan import load_plan, make_plan
+from service.jobs.planning.sorting import SortedRuns
+from service.jobs.reading.rows import TimeKind, schema
 from service.jobs.request import InputFormat, JobRequest
-from service.jobs.rows import TimeKind, schema
-from service.jobs.running import Done
-from service.jobs.sorting import SortedRuns
-from tests.service.jobs.tables import Filled, fill, observations, row, write_csv, write_parquet
+from tests.service.jobs.tables import (
+    Filled,
+    fill,
+    observations,
+    row,
+    write_csv,
+    write_parquet,
+)
 
 ROWS = observations(7, seed=9, mean_observations=10)
 
@@ -202,8 +209,8 @@ def test_sorting_and_cutting_keep_every_row(
 ) -> None:
     folder = tmp_path_factory.mktemp("sorting")
     (folder / "chunks").mkdir()
-    monkeypatch.setattr("service.jobs.sorting._MAX_OPEN", max_open)
-    monkeypatch.setattr("service.jobs.sorting._BATCH_ROWS", 3)
+    monkeypatch.setattr("service.jobs.planning.sorting._MAX_OPEN", max_open)
+    monkeypatch.setattr("service.jobs.planning.sorting._BATCH_ROWS", 3)
     runs = SortedRuns(folder, run_rows=run_rows)
     for subjects in batches:
         runs.add(batch_of(subjects))

@@ -11,9 +11,9 @@ import pytest
 
 from model.data.catalogue import CATALOGUE
 from service.jobs.errors import JobInputError
-from service.jobs.plan import make_plan
+from service.jobs.planning.plan import make_plan
+from service.jobs.reading.rows import Rows
 from service.jobs.request import InputFormat, JobRequest
-from service.jobs.rows import Rows
 from service.jobs.sources import open_source
 from tests.service.jobs.tables import Json, row, write_csv, write_ndjson, write_parquet
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from model.errors import ArtifactError
-from service.jobs.database import Database
 from service.jobs.folder import JobFolder, make_private, remove_folder
-from service.jobs.leases import Leases
-from service.jobs.ledger import Ledger
-from service.jobs.records import JobRecord, JobState
-from service.jobs.worker import Worker, WorkerOptions
+from service.jobs.ledger.database import Database
+from service.jobs.ledger.leases import Leases
+from service.jobs.ledger.ledger import Ledger
+from service.jobs.ledger.records import JobRecord, JobState
+from service.jobs.workers.worker import Worker, WorkerOptions
 from tests.service.jobs.conftest import SetClock
 from tests.service.jobs.stand_in import LineFiller, output_of
 from tests.service.jobs.test_ledger import JOB, submission

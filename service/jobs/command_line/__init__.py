@@ -1,0 +1,1 @@
+"""`python -m service impute`: a job without a server."""

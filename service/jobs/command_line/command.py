@@ -1,0 +1,179 @@
+"""`python -m service impute IN OUT`: a batch job without a server."""
+
+import threading
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.command_options import (
+    ArtifactOption,
+    BackendOption,
+    DeviceOption,
+    failed,
+    read_settings,
+)
+
+if TYPE_CHECKING:
+    from service.jobs.request import JobRequest
+
+_ENDINGS = (
+    (".parquet", "parquet"),
+    (".csv", "csv"),
+    (".csv.gz", "csv"),
+    (".ndjson", "ndjson"),
+    (".ndjson.gz", "ndjson"),
+    (".jsonl", "ndjson"),
+    (".jsonl.gz", "ndjson"),
+)
+
+
+class ExecutorName(StrEnum):
+    """Where to work."""
+
+    LOCAL = "local"
+    PROCESS = "process"
+    RAY = "ray"
+
+
+def impute(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", exists=True, help="A file, or a folder of files.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", file_okay=False, help="Folder of the job.")],
+    artifact: ArtifactOption = None,
+    input_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="parquet, csv, ndjson, fhir or meds (default: by the ending, meds for a data set).",
+        ),
+    ] = None,
+    grid_minutes: Annotated[int, typer.Option(help="Distance of the times.")] = 60,
+    forecast_hours: Annotated[
+        float, typer.Option(help="How far the grid goes on after the last observation.")
+    ] = 0,
+    own_times: Annotated[
+        bool, typer.Option("--own-times", help="Fill the times of the record instead of a grid.")
+    ] = False,
+    times: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="Table of subject_id and time to fill instead of a grid."),
+    ] = None,
+    variables: Annotated[
+        str, typer.Option(help="`observed`, `all`, or names or LOINC codes with commas between.")
+    ] = "observed",
+    quantile_levels: Annotated[str, typer.Option(help="With commas between.")] = "0.05,0.5,0.95",
+    output_format: Annotated[str, typer.Option(help="parquet, csv or ndjson.")] = "parquet",
+    shape: Annotated[str, typer.Option(help="long or wide.")] = "long",
+    unusable_rows: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows with unknown variables or units: `refuse` their subjects, or `ignore` them "
+            "(default: ignore for fhir and meds, else refuse)."
+        ),
+    ] = None,
+    max_quarantined_share: Annotated[
+        float, typer.Option(help="Fail if more of the subjects have no answer.")
+    ] = 0.05,
+    chunk_subjects: Annotated[int, typer.Option(help="Subjects of one part.")] = 256,
+    seed: Annotated[int, typer.Option(help="Same input, options, seed, model: same bytes.")] = 0,
+    executor: Annotated[
+        ExecutorName,
+        typer.Option(help="Where to work: in this process, in several, or on a Ray cluster."),
+    ] = ExecutorName.LOCAL,
+    num_workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Workers of the executors process and ray.")
+    ] = 2,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="URL of a ledger of the job's own; workers on several machines need PostgreSQL "
+            "(default: SQLite in OUT)."
+        ),
+    ] = None,
+    backend: BackendOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Fill the gaps of many records. Run it again with the same options to take up a job that stopped."""
+    from model.artifact import load_artifact
+    from model.errors import ArtifactError
+    from service.errors import ServiceError
+    from service.jobs.command_line.console import JobConsole
+    from service.jobs.command_line.standalone import run_standalone, standalone_settings
+    from service.jobs.ledger.database import DatabaseError
+    from service.jobs.planning.source import Source
+    from service.jobs.workers.executors import make_executor
+    from service.jobs.workers.working import stop_on_signals
+
+    request = _request(
+        format=input_format or _guess(source),
+        fill=_fill(own_times, times, grid_minutes, forecast_hours),
+        variables=variables if variables in ("observed", "all") else variables.split(","),
+        quantile_levels=quantile_levels.split(","),
+        output={"format": output_format, "shape": shape},
+        unusable_rows=unusable_rows,
+        seed=seed,
+        max_quarantined_share=max_quarantined_share,
+        chunk_subjects=chunk_subjects,
+    )
+    settings = read_settings(artifact=artifact, backend=backend, device=device)
+    if settings.artifact is None:
+        raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")
+    artifact_dir = settings.artifact
+    settings = standalone_settings(settings, out, url=database)
+    stop = threading.Event()
+    stop_on_signals(stop, with_parent=False)
+    try:
+        with JobConsole() as console:
+            done = run_standalone(
+                settings,
+                load_artifact(artifact_dir),
+                Source(source, times),
+                request,
+                make_executor(executor.value, settings, num_workers=num_workers),
+                stop,
+                console.on_chunk,
+            )
+            console.on_end(done, out)
+    except (ArtifactError, DatabaseError, ServiceError, OSError) as error:
+        raise failed(str(error)) from None
+
+
+def _guess(source: Path) -> str:
+    if (source / "data").is_dir():
+        return "meds"
+    names = [source.name] if source.is_file() else sorted(file.name for file in source.iterdir())
+    for name in names:
+        for ending, input_format in _ENDINGS:
+            if name.lower().endswith(ending):
+                return input_format
+    raise typer.BadParameter("the format of the input is not known by its ending; give --format")
+
+
+def _fill(
+    own_times: bool, times: Path | None, grid_minutes: int, forecast_hours: float
+) -> dict[str, Any]:
+    if own_times and times is not None:
+        raise typer.BadParameter("give --own-times or --times, not both")
+    if own_times:
+        return {"kind": "own_times"}
+    if times is not None:
+        return {"kind": "times_table"}
+    return {"kind": "grid", "minutes": grid_minutes, "forecast_hours": forecast_hours}
+
+
+def _request(**options: Any) -> "JobRequest":
+    from pydantic import ValidationError
+
+    from service.jobs.request import JobRequest
+
+    try:
+        return JobRequest.model_validate(options)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
+            for item in error.errors(include_url=False)
+        )
+        raise typer.BadParameter(faults) from None

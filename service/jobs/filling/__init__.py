@@ -1,0 +1,1 @@
+"""One chunk, from its series to its part of the output."""

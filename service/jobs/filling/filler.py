@@ -1,0 +1,42 @@
+"""What a worker needs to be able to do with a lease. No database, no HTTP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from service.jobs.folder import JobFolder
+from service.jobs.ledger.records import JobRecord, PlannedChunk
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What was written for a chunk."""
+
+    sha256: str
+    num_filled_rows: int
+    num_abstained: int
+    num_quarantined: int
+    num_dropped: int = 0
+
+
+class Filler(Protocol):
+    """Cuts the input of a job and fills its chunks. Several chunks may be filled at a time.
+
+    The same job gives the same chunks, and the same chunk the same bytes, whoever works and however
+    often.
+    """
+
+    def plan(self, job: JobRecord, folder: JobFolder, plan: Path) -> Sequence[PlannedChunk]:
+        """Write the chunks into `plan`, an empty folder, and return them in order."""
+        ...
+
+    def fill(
+        self, job: JobRecord, plan: Path, chunk: PlannedChunk, part: Path, quarantine: Path
+    ) -> Filled:
+        """Write the output of a chunk, and the subjects that were left out."""
+        ...
+
+    def suffix(self, job: JobRecord) -> str:
+        """Return how the names of the parts end, with the dot."""
+        ...

@@ -1,0 +1,1 @@
+"""The input of a job, sorted by subject and cut into chunks."""

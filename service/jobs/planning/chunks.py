@@ -1,0 +1,144 @@
+"""Chunks: files of the rows of some whole subjects, in the order of the subjects."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Int
+
+from service.jobs.errors import ChunkAlteredError
+from service.jobs.publishing import sha256_of
+from service.jobs.reading.rows import TimeKind
+
+MAX_ROWS_PER_SUBJECT = 200_000
+"""A subject with more has no answer; one row beyond is kept, so that this is known."""
+
+_TIME_KIND = b"time_kind"
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A file of rows of whole subjects; `sha256` is that of the file."""
+
+    index: int
+    num_subjects: int
+    num_rows: int
+    sha256: str
+
+    def path(self, folder: Path) -> Path:
+        """Return where the file is in the folder of the job."""
+        return _path(folder, self.index)
+
+
+@dataclass(frozen=True)
+class ChunkRows:
+    """The rows of a chunk, and the kind of time that the job has."""
+
+    table: pa.Table
+    time_kind: TimeKind
+
+
+def read_chunk(folder: Path, chunk: Chunk) -> ChunkRows:
+    """Read a chunk whole.
+
+    Raises
+    ------
+    ChunkAlteredError
+        If it is not there, or not as it was planned.
+    """
+    path = chunk.path(folder)
+    if not path.is_file():
+        raise ChunkAlteredError(f"chunk {chunk.index} is missing; start the job again")
+    if sha256_of(path) != chunk.sha256:
+        raise ChunkAlteredError(
+            f"chunk {chunk.index} is not the file that was planned; start the job again"
+        )
+    with pa.ipc.open_file(pa.memory_map(str(path))) as reader:
+        kind = TimeKind(int(reader.schema.metadata[_TIME_KIND]))
+        return ChunkRows(reader.read_all().combine_chunks(), kind)
+
+
+def cut(
+    batches: Iterable[pa.RecordBatch], folder: Path, kind: TimeKind, *, chunk_subjects: int
+) -> Iterator[Chunk]:
+    """Write rows that are sorted by subject as chunks of so many subjects."""
+    counter = _SubjectCounter()
+    open_file: _ChunkFile | None = None
+    for batch in batches:
+        numbers = counter.count(batch.column("subject_id"))
+        kept = batch.filter(pa.array(numbers.is_kept))
+        subjects = numbers.subjects[numbers.is_kept]
+        owners = subjects // chunk_subjects
+        starts = np.flatnonzero(np.diff(owners, prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], len(owners)], strict=True):
+            index = int(owners[start])
+            if open_file is None or open_file.index != index:
+                if open_file is not None:
+                    yield open_file.close()
+                open_file = _ChunkFile(folder, index, kind, kept.schema)
+            num_subjects = int(subjects[stop - 1]) % chunk_subjects + 1
+            open_file.write(kept.slice(start, stop - start), num_subjects)
+    if open_file is not None:
+        yield open_file.close()
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """The number of each row's subject, and which rows are not too many for it."""
+
+    subjects: Int[np.ndarray, " row"]
+    is_kept: Bool[np.ndarray, " row"]
+
+
+@final
+class _SubjectCounter:
+    """Numbers the subjects of sorted rows, batch after batch."""
+
+    def __init__(self) -> None:
+        self._last: pa.Scalar | None = None
+        self._number = -1
+        self._rows = 0
+
+    def count(self, subjects: pa.Array) -> _Numbers:
+        is_new = np.ones(len(subjects), dtype=bool)
+        is_new[1:] = pc.not_equal(subjects[1:], subjects[:-1]).to_numpy(zero_copy_only=False)
+        is_new[0] = self._last is None or not self._last.equals(subjects[0])
+        numbers = self._number + np.cumsum(is_new)
+        places = np.arange(len(subjects))
+        starts = np.maximum.accumulate(np.where(is_new, places, -self._rows))
+        ranks = places - starts
+        self._last, self._number = subjects[-1], int(numbers[-1])
+        self._rows = int(ranks[-1]) + 1
+        return _Numbers(numbers, ranks <= MAX_ROWS_PER_SUBJECT)
+
+
+@final
+class _ChunkFile:
+    """A chunk that is being written."""
+
+    def __init__(self, folder: Path, index: int, kind: TimeKind, schema: pa.Schema) -> None:
+        self.index = index
+        self._path = _path(folder, index)
+        described = schema.with_metadata({_TIME_KIND: str(int(kind))})
+        self._writer = pa.ipc.new_file(self._path, described, options=_OPTIONS)
+        self._num_subjects = 0
+        self._num_rows = 0
+
+    def write(self, rows: pa.RecordBatch, num_subjects: int) -> None:
+        """Add rows; `num_subjects` are now in the chunk."""
+        self._writer.write_batch(rows)
+        self._num_rows += rows.num_rows
+        self._num_subjects = num_subjects
+
+    def close(self) -> Chunk:
+        self._writer.close()
+        return Chunk(self.index, self._num_subjects, self._num_rows, sha256_of(self._path))
+
+
+def _path(folder: Path, index: int) -> Path:
+    return folder / "chunks" / f"{index:06d}.arrow"

@@ -1,0 +1,165 @@
+"""The plan of a job: its input, sorted by subject and cut into chunks, each with its hash.
+
+    chunks/000000.arrow   see `service.jobs.planning.chunks`
+    plan.json             the chunks, what was read, and what was left out; written last
+
+After it the input is not needed again. Memory is flat in the size of the input.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.data.variables import Catalogue
+from service.errors import SeriesRefusedError
+from service.inference.query import queryable_channel
+from service.jobs.errors import JobInputError, TooManyQuarantinedError
+from service.jobs.planning.chunks import Chunk, cut
+from service.jobs.planning.sorting import SortedRuns
+from service.jobs.publishing import sha256_of_all, write_atomically
+from service.jobs.reading.rows import Rows, TimeKind, count_kinds, meant_kind
+from service.jobs.request import JobRequest, TimesTable
+from service.jobs.sources import open_source
+
+_PLAN_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Chunks in the order of their subjects; `ignored` counts the rows left out, by reason."""
+
+    input_sha256: str
+    num_rows: int
+    num_subjects: int
+    ignored: Mapping[str, int]
+    chunks: tuple[Chunk, ...]
+    version: int = _PLAN_VERSION
+
+    def check_quarantined(self, num_quarantined: int, request: JobRequest) -> None:
+        """Raise `TooManyQuarantinedError` if more than the allowed share has no answer so far."""
+        allowed = request.max_quarantined_share * self.num_subjects
+        if num_quarantined > allowed:
+            raise TooManyQuarantinedError(
+                f"{num_quarantined} of {self.num_subjects} subjects have no answer so far, and "
+                f"`max_quarantined_share` allows {int(allowed)}; the quarantine files say why"
+            )
+
+
+def make_plan(
+    source: Path,
+    request: JobRequest,
+    folder: Path,
+    catalogue: Catalogue,
+    *,
+    times: Path | None = None,
+) -> Plan:
+    """Read the input once, write its chunks and the plan into `folder`, and return the plan.
+
+    Parameters
+    ----------
+    source
+        A file, or a folder of files.
+    times
+        The table of query times, where the request fills those.
+
+    Raises
+    ------
+    JobInputError
+        If the input cannot be read or holds no subject, or the request names variables that are
+        not estimated.
+    """
+    check_request(request, catalogue, has_times=times is not None)
+    working = folder / "planning"
+    for stale in (working, folder / "chunks"):
+        shutil.rmtree(stale, ignore_errors=True)
+        stale.mkdir(parents=True)
+    runs, read = SortedRuns(working), _Read()
+    for rows in _all_rows(source, times, request, catalogue):
+        read.add(rows)
+        runs.add(rows.batch)
+    size = request.chunk_subjects
+    chunks = tuple(cut(runs.merged(), folder, meant_kind(read.kinds), chunk_subjects=size))
+    shutil.rmtree(working)
+    if not chunks:
+        raise JobInputError(
+            f"the input holds no usable row; rows left out, by reason: {dict(read.ignored)}"
+        )
+    plan = Plan(
+        input_sha256=sha256_of_all([source] if times is None else [source, times]),
+        num_rows=read.num_rows,
+        num_subjects=sum(chunk.num_subjects for chunk in chunks),
+        ignored=dict(sorted(read.ignored.items())),
+        chunks=chunks,
+    )
+    content = json.dumps(asdict(plan), indent=1) + "\n"
+    write_atomically(folder / "plan.json", content.encode())
+    return plan
+
+
+def load_plan(folder: Path) -> Plan | None:
+    """Return the plan of a folder, None where it has none yet.
+
+    Raises
+    ------
+    JobInputError
+        If another version of this program made it.
+    """
+    try:
+        content: dict[str, Any] = json.loads((folder / "plan.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    if content.get("version") != _PLAN_VERSION:
+        raise JobInputError(
+            f"plan.json has version {content.get('version')}, this program reads {_PLAN_VERSION}; "
+            "start the job again in another folder"
+        )
+    return Plan(**{**content, "chunks": tuple(Chunk(**chunk) for chunk in content["chunks"])})
+
+
+@dataclass
+class _Read:
+    """What was read so far."""
+
+    num_rows: int = 0
+    kinds: np.ndarray = field(default_factory=lambda: np.zeros(len(TimeKind), dtype=np.int64))
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def add(self, rows: Rows) -> None:
+        self.num_rows += rows.batch.num_rows + sum(rows.ignored.values())
+        self.kinds += count_kinds(rows.batch)
+        self.ignored.update(rows.ignored)
+
+
+def _all_rows(
+    source: Path, times: Path | None, request: JobRequest, catalogue: Catalogue
+) -> Iterator[Rows]:
+    yield from open_source(source, request, catalogue)
+    if times is not None:
+        yield from open_source(times, request, catalogue, is_query=True)
+
+
+def check_request(request: JobRequest, catalogue: Catalogue, *, has_times: bool) -> None:
+    """Refuse what can be refused before the input is read.
+
+    Raises
+    ------
+    JobInputError
+        If a table of times is missing or too many, or a variable is not estimated.
+    """
+    if has_times != isinstance(request.fill, TimesTable):
+        raise JobInputError(
+            "a table of query times is given exactly where `fill` is of the kind `times_table`"
+        )
+    if isinstance(request.variables, str):
+        return
+    for index, name in enumerate(request.variables):
+        try:
+            queryable_channel(catalogue, name, path=f"variables[{index}]")
+        except SeriesRefusedError as error:
+            raise JobInputError(error.detail, code=error.code, path=error.path) from None

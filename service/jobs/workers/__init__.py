@@ -1,0 +1,1 @@
+"""Who works on chunks, and where: here, in processes, on a Ray cluster."""

@@ -1,0 +1,205 @@
+"""A worker: claims chunks, fills them, publishes. Any number of them share a ledger.
+
+Two slots work at a time, so that one reads and writes while the other computes. A thread of its own
+keeps the leases; when this process dies nobody does, and another worker takes the chunks.
+"""
+
+import logging
+import shutil
+import threading
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from service.jobs.filling.filler import Filler
+from service.jobs.folder import JobFolder
+from service.jobs.ledger.database import DatabaseError
+from service.jobs.ledger.leases import Leases
+from service.jobs.ledger.ledger import Ledger
+from service.jobs.ledger.records import UNFINISHED, JobState, Lease, PublishedPart
+from service.jobs.ledger.tables import PLAN
+from service.jobs.publishing import publish, sync_tree
+from service.jobs.workers.failures import failure_of
+
+_RENEWALS_PER_LEASE = 3
+_logger = logging.getLogger("service.jobs.workers.worker")
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """How a worker works. With `job_id` it works on that job alone; with `ends` it stops when idle."""
+
+    worker_id: str
+    host: str
+    num_slots: int = 2
+    poll_seconds: float = 1.0
+    job_id: str | None = None
+    ends: bool = False
+
+
+@final
+class Worker:
+    """Works until told to stop, or until nothing is left to do."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        leases: Leases,
+        filler: Filler,
+        jobs_dir: Path,
+        options: WorkerOptions,
+    ) -> None:
+        self._ledger, self._leases = ledger, leases
+        self._filler = filler
+        self._jobs_dir = jobs_dir
+        self._options = options
+        self._held: dict[tuple[str, int, int], Lease] = {}
+        self._lock = threading.Lock()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work. After `stop` the chunks in hand are finished, and no other is begun."""
+        has_ended = threading.Event()
+        heart = threading.Thread(target=self._beat, args=(has_ended,), name="heartbeat")
+        slots = [
+            threading.Thread(target=self._work, args=(stop,), name=f"slot-{number}")
+            for number in range(self._options.num_slots)
+        ]
+        for thread in (heart, *slots):
+            thread.start()
+        for thread in slots:
+            thread.join()
+        has_ended.set()
+        heart.join()
+
+    def _beat(self, has_ended: threading.Event) -> None:
+        wait_seconds = self._leases.lease_seconds / _RENEWALS_PER_LEASE
+        while True:
+            with self._lock:
+                held = list(self._held.values())
+            try:
+                self._leases.greet(self._options.worker_id, self._options.host)
+                self._leases.renew(held)
+            except DatabaseError as error:
+                _logger.warning("no heartbeat: %s", error)
+            if has_ended.wait(wait_seconds):
+                return
+
+    def _work(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                lease = self._leases.claim(self._options.worker_id, job_id=self._options.job_id)
+                if lease is not None:
+                    self._handle(lease, stop)
+                elif self._is_over():
+                    return
+                else:
+                    stop.wait(self._options.poll_seconds)
+            except DatabaseError as error:
+                # Whatever was in hand is done again when its lease is over.
+                _logger.warning("the ledger is away: %s", error)
+                stop.wait(self._options.poll_seconds)
+
+    def _is_over(self) -> bool:
+        if not self._options.ends:
+            return False
+        if self._options.job_id is None:
+            return self._ledger.num_unfinished() == 0
+        job = self._ledger.find(self._options.job_id)
+        return job is None or job.state not in UNFINISHED
+
+    def _handle(self, lease: Lease, stop: threading.Event) -> None:
+        with self._lock:
+            self._held[lease.key] = lease
+        try:
+            if stop.is_set():
+                self._leases.release(lease)
+            elif lease.chunk.index == PLAN:
+                self._plan(lease)
+            else:
+                self._fill(lease)
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, the ledger must know
+            _log(error, lease)
+            self._leases.fail(lease, failure_of(error))
+        finally:
+            with self._lock:
+                del self._held[lease.key]
+
+    def _plan(self, lease: Lease) -> None:
+        folder = JobFolder(self._jobs_dir / lease.job.id)
+        plan = folder.path / f"plan-{lease.epoch}"
+        folder.make()
+        try:
+            plan.mkdir(mode=0o700)
+            chunks = self._filler.plan(lease.job, folder, plan)
+            sync_tree(plan)
+            was_published = self._leases.publish_plan(lease, plan.name, chunks)
+        except DatabaseError:
+            raise  # it may have been entered: the plan stays
+        except Exception:
+            shutil.rmtree(plan, ignore_errors=True)
+            raise
+        if not was_published:
+            shutil.rmtree(plan, ignore_errors=True)
+
+    def _fill(self, lease: Lease) -> None:
+        folder = JobFolder(self._jobs_dir / lease.job.id)
+        assert lease.job.plan is not None
+        name = f"{lease.chunk.index:06d}-{lease.epoch}{self._filler.suffix(lease.job)}"
+        part, quarantine = folder.parts / name, folder.quarantine_of(name)
+        drafts = [file.with_name(f".{file.name}") for file in (part, quarantine)]
+        try:
+            filled = self._filler.fill(
+                lease.job, folder.path / lease.job.plan, lease.chunk, *drafts
+            )
+            for draft, published in zip(drafts, (part, quarantine), strict=True):
+                publish(draft, published)
+            found = PublishedPart(
+                name,
+                filled.sha256,
+                part.stat().st_size,
+                filled.num_filled_rows,
+                filled.num_abstained,
+                filled.num_quarantined,
+                filled.num_dropped,
+            )
+            was_published = self._leases.publish(lease, found)
+        except DatabaseError:
+            raise  # it may have been entered: the file stays, and is swept if it does not count
+        except Exception:
+            _remove(*drafts, part, quarantine)
+            raise
+        if was_published:
+            self._sweep_after(lease, folder)
+        else:
+            _logger.warning("the lease of chunk %d was lost; not published", lease.chunk.index)
+            _remove(part, quarantine)
+
+    def _sweep_after(self, lease: Lease, folder: JobFolder) -> None:
+        job = self._ledger.find(lease.job.id)
+        if job is not None and job.state == JobState.SUCCEEDED:
+            chunks = self._ledger.chunks(job.id)
+            with suppress(OSError):
+                folder.sweep({chunk.part.name for chunk in chunks if chunk.part is not None})
+
+
+def _remove(*files: Path) -> None:
+    for file in files:
+        with suppress(OSError):
+            file.unlink()
+
+
+def _log(error: Exception, lease: Lease) -> None:
+    """Log an error by its type and place; its message may hold data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames[::-1])
+    _logger.error(
+        "%s in chunk %d of job %s: %s",
+        type(error).__name__,
+        lease.chunk.index,
+        lease.job.id,
+        places,
+    )
