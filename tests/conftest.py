@@ -3,6 +3,7 @@
 Randomness is not here: a test makes its own generator from a seed that it names.
 """
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -42,13 +43,25 @@ def tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_onnx_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the same artifact with its graph; exporting takes half a minute."""
+    # Once for all processes of the tests, whose temporary folders lie in one.
+    is_alone = "PYTEST_XDIST_WORKER" not in os.environ
+    own = tmp_path_factory.getbasetemp()
+    directory = (own if is_alone else own.parent) / "onnx" / "tiny"
+    directory.parent.mkdir(exist_ok=True)
+    with (directory.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory.parent / "done").exists():
+            _write_with_graph(directory)
+            (directory.parent / "done").touch()
+    return directory
+
+
+def _write_with_graph(directory: Path) -> None:
     from tests.artifacts import (  # noqa: PLC0415
         add_graph,
         export_in_another_process,
         write_tiny_artifact,
     )
 
-    directory = tmp_path_factory.mktemp("onnx") / "tiny"
     write_tiny_artifact(directory)
     add_graph(directory, export_in_another_process(directory))
-    return directory

@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,13 @@ from tests.service.jobs.csv_tables import csv_table
 
 WAIT_SECONDS = 300.0
 NUM_CHUNKS = 16
+# A cluster on the loopback interface alone (Ray's name for the switch is of another time), with little
+# memory for objects, that reports to nobody.
+RAY = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": str(100 * 2**20),
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Task:
             [sys.executable, "-m", "service", *words],
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "LACUNA_JOB_LEASE_SECONDS": "2", "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **RAY, "LACUNA_JOB_LEASE_SECONDS": "2", "OMP_NUM_THREADS": "1"},
         )
 
     def run(self, out: Path, *options: str) -> tuple[int, str]:
@@ -87,11 +94,44 @@ def test_a_killed_command_is_taken_up_by_the_next(
 def test_every_executor_and_database_gives_the_same_bytes(
     task: Task, tmp_path: Path, database_url: str, executor: str
 ) -> None:
-    if executor == "ray" and find_spec("ray") is None:
-        pytest.skip("ray is not installed (the extra `ray`)")
     code, error = task.run(tmp_path / "out", "--executor", executor, "--database", database_url)
     assert code == 0, error
     assert published(tmp_path / "out") == task.expected
+
+
+def descendants(process_id: int) -> Iterator[int]:
+    for file in Path(f"/proc/{process_id}/task").glob("*/children"):
+        for child in map(int, file.read_text().split()):
+            yield child
+            yield from descendants(child)
+
+
+def ray_workers(process_id: int) -> list[int]:
+    return [
+        found
+        for found in descendants(process_id)
+        if Path(f"/proc/{found}/cmdline").read_bytes().startswith(b"ray::_work_there")
+    ]
+
+
+def test_killed_ray_workers_are_replaced_and_no_chunk_that_was_done_is_done_again(
+    task: Task, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with task.start(out, "--executor", "ray", "--workers", "2") as process:
+        wait_for_parts(out, 6, process)
+        done = {file.name[:6]: file.stat().st_mtime_ns for file in out.glob(".job/*/parts/0*")}
+        killed = ray_workers(process.pid)
+        for worker in killed:
+            os.kill(worker, signal.SIGKILL)
+        _, error = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 0, error
+    assert len(killed) == 2
+    assert len(done) < NUM_CHUNKS
+    assert published(out) == task.expected
+    kept = {file.stem: file.stat().st_mtime_ns for file in (out / "parts").iterdir()}
+    # A part is written before the ledger knows it: those in hand, two a worker, may be done twice.
+    assert len(done.items() - kept.items()) <= 2 * len(killed)
 
 
 def test_an_interrupted_command_says_how_to_go_on(task: Task, tmp_path: Path) -> None:
