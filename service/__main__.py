@@ -60,7 +60,8 @@ def serve(
     """Serve until stopped. `python -m service settings` lists the limits and their variables."""
     from model.errors import ArtifactError
     from service.app import create_app
-    from service.server import bind, log_to_stderr, make_server, run_until_stopped
+    from service.log import log_to_stderr
+    from service.server import bind, make_server, run_until_stopped
 
     settings = read_settings(
         artifact=artifact, host=host, port=port, backend=backend, device=device, jobs_dir=jobs_dir
@@ -139,7 +140,7 @@ def worker(
     from service.errors import ServiceError
     from service.jobs.ledger.database import DatabaseError
     from service.jobs.workers.working import stop_on_signals, work
-    from service.server import log_to_stderr
+    from service.log import log_to_stderr
 
     settings = read_settings(
         jobs_dir=jobs_dir, jobs_database_url=database, backend=backend, device=device

@@ -1,7 +1,6 @@
 """A server as an object: bound first, then run, here or in a thread beside the caller."""
 
 import gc
-import logging
 import signal
 import socket
 import threading
@@ -14,13 +13,6 @@ import uvicorn
 from service.app import Application
 from service.operations.stopping import Stopping
 from service.settings import Settings
-
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
-
-def log_to_stderr() -> None:
-    """Let the server's own lines through, one format for all."""
-    logging.basicConfig(level=logging.INFO, format=_FORMAT)
 
 
 @final

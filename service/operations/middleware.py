@@ -8,17 +8,16 @@ may hold what a client sent.
 import logging
 import re
 import time
-import traceback
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import internal_error_response
+from service.log import places_of
 
 _logger = logging.getLogger("service.requests")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_MAX_FRAMES = 8
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -71,9 +70,4 @@ def _request_id(scope: Scope) -> str:
 
 
 def _log_error(error: Exception, request_id: str) -> None:
-    frames = traceback.extract_tb(error.__traceback__)
-    places = " < ".join(
-        f"{frame.name} ({frame.filename}:{frame.lineno})"
-        for frame in reversed(frames[-_MAX_FRAMES:])
-    )
-    _logger.error("%s in request %s: %s", type(error).__name__, request_id, places)
+    _logger.error("%s in request %s: %s", type(error).__name__, request_id, places_of(error))

@@ -7,7 +7,6 @@ keeps the leases; when this process dies nobody does, and another worker takes t
 import logging
 import shutil
 import threading
-import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from service.jobs.ledger.records import UNFINISHED, JobState, Lease, PublishedPa
 from service.jobs.ledger.tables import PLAN
 from service.jobs.publishing import publish, sync_tree
 from service.jobs.workers.failures import failure_of
+from service.log import places_of
 
 _RENEWALS_PER_LEASE = 3
 _logger = logging.getLogger("service.jobs.workers.worker")
@@ -194,12 +194,10 @@ def _remove(*files: Path) -> None:
 
 def _log(error: Exception, lease: Lease) -> None:
     """Log an error by its type and place; its message may hold data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames[::-1])
     _logger.error(
         "%s in chunk %d of job %s: %s",
         type(error).__name__,
         lease.chunk.index,
         lease.job.id,
-        places,
+        places_of(error),
     )
