@@ -1,6 +1,7 @@
 """Progress of a job for people: a bar on a terminal, plain lines elsewhere."""
 
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import final
 
@@ -39,7 +40,8 @@ class JobConsole:
 
     def on_chunk(self, done: Done) -> None:
         """Move the bar, or print a line for every percent."""
-        speed = self._speed(done)
+        rate = self._rate(done)
+        speed = "" if rate is None else f"{rate:.1f} subjects/s"
         if self._console.is_terminal:
             if self._task is None:
                 self._task = self._bar.add_task("fill", total=done.plan.num_subjects, speed=speed)
@@ -50,7 +52,8 @@ class JobConsole:
             self._percent = percent
             self._print(
                 f"{percent:3d} %  {done.num_subjects}/{done.plan.num_subjects} subjects  "
-                f"{done.num_rows} rows  {done.num_quarantined} quarantined  {speed}"
+                f"{done.num_rows} rows  {done.num_quarantined} quarantined  {speed}  "
+                f"{_left(done, rate)}".rstrip()
             )
 
     def on_end(self, done: Done, folder: Path) -> None:
@@ -67,14 +70,21 @@ class JobConsole:
             if count:
                 self._print(f"{count} of {done.plan.num_rows} input rows not used: {reason}")
 
-    def _speed(self, done: Done) -> str:
+    def _rate(self, done: Done) -> float | None:
         """Count from the first chunk that was told, which may be one that was done before."""
         now = time.monotonic()
         if self._before is None:
             self._before, self._start = done.num_subjects, now
         elapsed = now - self._start
         moved = done.num_subjects - self._before
-        return f"{moved / elapsed:.1f} subjects/s" if moved and elapsed > 0 else ""
+        return moved / elapsed if moved and elapsed > 0 else None
 
     def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def _left(done: Done, rate: float | None) -> str:
+    num_left = done.plan.num_subjects - done.num_subjects
+    if rate is None or num_left == 0:
+        return ""
+    return f"{timedelta(seconds=round(num_left / rate))} left"
