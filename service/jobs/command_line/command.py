@@ -105,6 +105,7 @@ def impute(
     from service.jobs.ledger.database import DatabaseError
     from service.jobs.planning.source import Source
     from service.jobs.workers.executors import make_executor
+    from service.jobs.workers.stalls import WorkerStalledError, end_process
     from service.jobs.workers.working import stop_on_signals
 
     request = _request(
@@ -137,6 +138,8 @@ def impute(
                 console.on_chunk,
             )
             console.on_end(done, out)
+    except WorkerStalledError as error:
+        end_process(error)
     except (ArtifactError, DatabaseError, ServiceError, OSError) as error:
         raise failed(str(error)) from None
 

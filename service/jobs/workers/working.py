@@ -38,6 +38,8 @@ def work(
     ------
     DatabaseError
         If the ledger cannot be reached at the start.
+    WorkerStalledError
+        If a chunk took too long; the process must end by `stalls.end_process`.
     """
     jobs_dir = make_private(jobs_dir_of(settings))
     database = Database(database_url(settings), patience_seconds=_PATIENCE_SECONDS)
@@ -51,13 +53,20 @@ def work(
         num_threads=settings.num_threads,
     )
     host = socket.gethostname()[:_MAX_HOST_LENGTH]
-    options = WorkerOptions(uuid.uuid4().hex, host, job_id=job_id, ends=ends)
+    options = WorkerOptions(
+        uuid.uuid4().hex,
+        host,
+        job_id=job_id,
+        ends=ends,
+        chunk_timeout_seconds=settings.job_chunk_timeout_seconds,
+    )
     worker = Worker(ledger, leases, ModelFiller(jobs_dir, opening), jobs_dir, options)
     has_ended = threading.Event()
     cleaner = threading.Thread(
         target=_clean,
         args=(ledger, jobs_dir, settings.job_retention_days * _DAY_SECONDS, has_ended),
         name="cleaner",
+        daemon=True,
     )
     cleaner.start()
     _logger.info("worker %s is ready", options.worker_id)
@@ -65,8 +74,9 @@ def work(
         worker.run(stop)
     finally:
         has_ended.set()
-        cleaner.join()
-        database.close()
+    # Not after a stall: the cleaner may wait for the same dead disk.
+    cleaner.join()
+    database.close()
 
 
 def _clean(
