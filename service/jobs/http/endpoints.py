@@ -113,12 +113,17 @@ async def chunks(
 async def events(
     request: Request, job_id: str, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
-    """Stream what happens to a job as server-sent events, until it has ended.
+    """Stream what happens to a job as server-sent events, until it has ended or the server stops.
 
     `Last-Event-ID` goes on after an event. Each holds the state and the progress at its moment.
     """
     found = await _find(request, job_id)
-    frames = watch(_jobs(request).ledger, found.id, after=after_which(last_event_id))
+    frames = watch(
+        _jobs(request).ledger,
+        found.id,
+        state_of(request)["stopping"],
+        after=after_which(last_event_id),
+    )
     return StreamingResponse(frames, media_type="text/event-stream")
 
 
