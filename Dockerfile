@@ -48,11 +48,13 @@ ENV PATH=/opt/venv/bin:$PATH \
     HF_HUB_OFFLINE=1
 RUN groupadd --gid 10001 lacuna \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin lacuna \
-    && mkdir /models
+    && mkdir /models \
+    && install --directory --owner=10001 --group=10001 --mode=0700 /jobs
 COPY --from=builder /opt/venv /opt/venv
 COPY docker/healthcheck.py /usr/local/bin/healthcheck.py
 
-# Everything in the image belongs to root. The server can write to /tmp only, and needs even that only as a tmpfs.
+# Everything in the image but the empty /jobs belongs to root. A new volume that is mounted there takes its owner; with it and
+# LACUNA_JOBS_DIR=/jobs the server takes batch jobs. Else it writes to /tmp only, and needs even that only as a tmpfs.
 USER 10001:10001
 # /models is the mount point for artifacts, read-only. There is deliberately no VOLUME: it would
 # put a writable one there whenever the mount is forgotten, instead of an error that says so.

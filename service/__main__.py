@@ -139,6 +139,7 @@ def worker(
 
     from service.errors import ServiceError
     from service.jobs.ledger.database import DatabaseError
+    from service.jobs.workers.stalls import WorkerStalledError, end_process
     from service.jobs.workers.working import stop_on_signals, work
     from service.log import log_to_stderr
 
@@ -152,6 +153,8 @@ def worker(
     stop_on_signals(stop, with_parent=with_parent)
     try:
         work(settings, stop, job_id=job, ends=until_idle)
+    except WorkerStalledError as error:
+        end_process(error)
     except (DatabaseError, ServiceError, OSError) as error:
         raise failed(str(error)) from None
 

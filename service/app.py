@@ -37,9 +37,9 @@ _DESCRIPTION = (
 class Application(FastAPI):
     """FastAPI with the complete OpenAPI document, and with what tells it to stop."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, stopping: Stopping, **options: Any) -> None:
         super().__init__(**options)
-        self.stopping = Stopping()
+        self.stopping = stopping
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""
@@ -56,17 +56,19 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> Applic
     predictor
         What answers at first; by default the artifact of the settings is loaded at startup.
     """
+    stopping = Stopping()
     app = Application(
+        stopping,
         title="Lacuna",
         version=API_VERSION,
         description=_DESCRIPTION,
-        lifespan=_lifespan(settings, predictor),
+        lifespan=_lifespan(settings, predictor, stopping),
         docs_url=None,
         redoc_url=None,
         # A server inside a hospital reports to nobody, and request bodies stay out of spans.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
-    app.add_middleware(RefusalWhenStopping, app.stopping)
+    app.add_middleware(RefusalWhenStopping, stopping)
     app.add_middleware(RequestLog)
     add_error_handlers(app)
     app.include_router(service.inference.endpoints.router)
@@ -84,7 +86,7 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> Applic
 
 
 def _lifespan(
-    settings: Settings, predictor: Predictor | None
+    settings: Settings, predictor: Predictor | None, stopping: Stopping
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
@@ -94,7 +96,7 @@ def _lifespan(
         loading = LoadingThread(models, settings, predictor)
         loading.start()
         async with running_jobs(settings) as jobs:
-            yield State(settings=settings, queue=queue, models=models, jobs=jobs)
+            yield State(settings=settings, queue=queue, models=models, jobs=jobs, stopping=stopping)
         await asyncio.to_thread(loading.stop)
         queue.close()
 

@@ -79,6 +79,10 @@ JOB_RESPONSES: dict[int | str, dict[str, Any]] = {
     422: _problem("The request or a parameter has not the documented form."),
     507: _problem("The disk of the jobs is full."),
     **NOT_READY,
+    503: _problem(
+        "The database of the jobs does not answer, no model is loaded yet, or the server is stopping.",
+        headers=_RETRY_AFTER,
+    ),
 }
 
 

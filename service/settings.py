@@ -160,6 +160,13 @@ class Settings(BaseSettings):
         description="How long a chunk is kept for a worker that is not heard of, in seconds. Less "
         "has a dead worker replaced sooner; more bears longer pauses of a living one.",
     )
+    job_chunk_timeout_seconds: float = Field(
+        default=900.0,
+        gt=0,
+        description="How long one attempt at a chunk may take, in seconds; then its worker gives it up "
+        "and is replaced, and the third time the job fails. Less finds a hung worker sooner; more "
+        "bears larger chunks and slower machines. 256 stays took nine seconds of a core.",
+    )
     job_retention_days: float = Field(
         default=30.0,
         gt=0,

@@ -6,6 +6,7 @@ from fastapi import Request
 
 from service.inference.queue import PredictionQueue
 from service.jobs.ledger.opening import Jobs
+from service.operations.stopping import Stopping
 from service.registry.loaded import LoadedModels
 from service.settings import Settings
 
@@ -17,6 +18,7 @@ class State(TypedDict):
     queue: PredictionQueue
     models: LoadedModels
     jobs: Jobs | None
+    stopping: Stopping
 
 
 def state_of(request: Request) -> State:

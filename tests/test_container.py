@@ -188,7 +188,7 @@ def test_build_context_is_an_allow_list(buildah: Buildah, context: Path, tmp_pat
 
 
 @pytest.mark.container
-def test_image_runs_as_an_ordinary_user_who_can_write_to_tmp_only(
+def test_image_runs_as_an_ordinary_user_who_can_write_to_tmp_and_jobs_only(
     buildah: Buildah, container: str
 ) -> None:
     kernel = " ".join(f"! -path '/{name}/*'" for name in ("proc", "sys", "dev"))
@@ -198,8 +198,10 @@ def test_image_runs_as_an_ordinary_user_who_can_write_to_tmp_only(
     )
     user, *writable = printed.split()
     assert user == "10001"
-    # World-writable in every Debian, and read-only or a tmpfs where compose.yaml is used.
-    assert set(writable) <= {"/tmp", "/var/tmp", "/run/lock", "/dev", "/proc", "/sys"}
+    # Where the volume of batch jobs is mounted. The others are world-writable in every Debian, and
+    # read-only or a tmpfs where compose.yaml is used.
+    assert "/jobs" in writable
+    assert set(writable) <= {"/jobs", "/tmp", "/var/tmp", "/run/lock", "/dev", "/proc", "/sys"}
 
 
 @pytest.mark.container

@@ -102,13 +102,19 @@ def test_dockerfile_and_healthcheck_agree_on_the_port() -> None:
 
 
 @pytest.fixture(scope="module")
-def compose_server() -> dict[str, Any]:
+def compose() -> dict[str, Any]:
     text = (REPOSITORY / "docker" / "compose.yaml").read_text(encoding="utf-8")
-    server: dict[str, Any] = yaml.safe_load(text)["services"]["server"]
+    whole: dict[str, Any] = yaml.safe_load(text)
+    return whole
+
+
+@pytest.fixture(scope="module")
+def compose_server(compose: dict[str, Any]) -> dict[str, Any]:
+    server: dict[str, Any] = compose["services"]["server"]
     return server
 
 
-def test_compose_gives_the_server_nothing_to_write_or_to_become(
+def test_compose_gives_the_server_nothing_to_write_but_jobs_and_nothing_to_become(
     compose_server: dict[str, Any],
 ) -> None:
     assert compose_server["read_only"] is True
@@ -116,7 +122,8 @@ def test_compose_gives_the_server_nothing_to_write_or_to_become(
     assert compose_server["security_opt"] == ["no-new-privileges:true"]
     assert compose_server["user"] == "10001:10001"
     assert [mount.split(":")[0] for mount in compose_server["tmpfs"]] == ["/tmp"]
-    assert all(mount["read_only"] for mount in compose_server["volumes"])
+    writable = [one for one in compose_server["volumes"] if not one.get("read_only", False)]
+    assert [one["target"] for one in writable] == [compose_server["environment"]["LACUNA_JOBS_DIR"]]
     assert "privileged" not in compose_server
 
 
@@ -135,5 +142,21 @@ def test_compose_publishes_on_loopback_only(compose_server: dict[str, Any]) -> N
 
 def test_compose_mounts_the_artifact_where_the_server_looks(compose_server: dict[str, Any]) -> None:
     command = dockerfile_instruction("CMD")
-    (mount,) = compose_server["volumes"]
+    (mount,) = [one for one in compose_server["volumes"] if one["type"] == "bind"]
     assert mount["target"] == command[command.index("--artifact") + 1]
+
+
+def test_compose_keeps_jobs_in_a_volume_that_the_user_of_the_image_owns(
+    compose: dict[str, Any], compose_server: dict[str, Any]
+) -> None:
+    (mount,) = [one for one in compose_server["volumes"] if one["type"] == "volume"]
+    assert mount["source"] in compose["volumes"]
+    dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    user, group = compose_server["user"].split(":")
+    made = f"install --directory --owner={user} --group={group} --mode=0700 {mount['target']}\n"
+    assert made in dockerfile
+
+
+def test_compose_sets_only_what_are_settings(compose_server: dict[str, Any]) -> None:
+    names = {f"LACUNA_{name.upper()}" for name in Settings.model_fields}
+    assert set(compose_server["environment"]) <= names

@@ -2,6 +2,8 @@
 
 from service.errors import ServiceError
 
+_RETRY_AFTER_SECONDS = 5
+
 
 class JobsDisabledError(ServiceError):
     """Raised where the server has no folder for jobs."""
@@ -51,7 +53,13 @@ class StorageFullError(ServiceError):
     status, title, code = 507, "No room", "disk_full"
 
 
-class LedgerAwayError(ServiceError):
-    """Raised while the database of the jobs does not answer."""
+class JobsUnavailableError(ServiceError):
+    """Raised while the database of the jobs does not answer. It is asked again every second."""
 
-    status, title, code = 503, "The ledger is away", "ledger_unavailable"
+    status, title, code = 503, "Jobs are not available now", "jobs_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database of the jobs does not answer; ask again later",
+            retry_after_seconds=_RETRY_AFTER_SECONDS,
+        )

@@ -1,9 +1,12 @@
 """The stop signal, against a real server: what has begun is finished, what is new is refused."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from model.runtime.predictor import Predictor
@@ -151,3 +154,48 @@ def test_a_body_that_never_ends_does_not_hold_up_the_end(
         assert (reply.status, reply.document["code"]) == (408, "body_timed_out")
         assert server.exit_status() == 0
         assert server.error_lines() == []
+
+
+def events_of(client: httpx.Client, path: str, after: str = "") -> Iterator[tuple[str, ...]]:
+    """Yield the lines of the frames of a stream of events, until the server ends it."""
+    with client.stream("GET", f"{path}/events", headers={"Last-Event-ID": after}) as answer:
+        assert answer.status_code == 200
+        frame: list[str] = []
+        for line in answer.iter_lines():
+            if line:
+                frame.append(line)
+            else:
+                yield tuple(frame)
+                frame.clear()
+        assert frame == []
+
+
+def test_an_open_stream_of_events_ends_at_once_and_goes_on_at_the_next_server(
+    tiny_artifact: Path, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {
+        "jobs_dir": tmp_path / "jobs",
+        "job_workers": 0,
+        "drain_seconds": 0,
+        "shutdown_seconds": 50,
+    }
+    form = {"request": (None, '{"format": "csv", "fill": {"kind": "own_times"}}'), "input": b"a\n"}
+    with (
+        server_process(tiny_artifact, tmp_path / "log.txt", **settings) as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=SECONDS) as client,
+    ):
+        job = client.post("/v1/jobs", files=form).headers["location"]  # type: ignore[arg-type]
+        frames = events_of(client, job)
+        last_id = next(frames)[0].removeprefix("id: ")
+        server.terminate()
+        assert list(frames) == [(": to be continued",)]
+        assert server.process.wait(timeout=settings["shutdown_seconds"] / 2) == 0
+        assert server.error_lines() == []
+    with (
+        server_process(tiny_artifact, tmp_path / "log.txt", **settings) as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=SECONDS) as client,
+    ):
+        frames = events_of(client, job, last_id)
+        assert client.post(f"{job}/cancel").status_code == 200
+        (frame,) = frames
+        assert frame[0] == f"id: {int(last_id) + 1}"

@@ -1,6 +1,7 @@
 """`python -m service impute IN OUT`: a batch job without a server."""
 
 import threading
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from service.command_options import (
 
 if TYPE_CHECKING:
     from service.jobs.request import JobRequest
+    from service.settings import Settings
 
 _ENDINGS = (
     (".parquet", "parquet"),
@@ -97,16 +99,6 @@ def impute(
     device: DeviceOption = None,
 ) -> None:
     """Fill the gaps of many records. Run it again with the same options to take up a job that stopped."""
-    from model.artifact import load_artifact
-    from model.errors import ArtifactError
-    from service.errors import ServiceError
-    from service.jobs.command_line.console import JobConsole
-    from service.jobs.command_line.standalone import run_standalone, standalone_settings
-    from service.jobs.ledger.database import DatabaseError
-    from service.jobs.planning.source import Source
-    from service.jobs.workers.executors import make_executor
-    from service.jobs.workers.working import stop_on_signals
-
     request = _request(
         format=input_format or _guess(source),
         fill=_fill(own_times, times, grid_minutes, forecast_hours),
@@ -121,22 +113,57 @@ def impute(
     settings = read_settings(artifact=artifact, backend=backend, device=device)
     if settings.artifact is None:
         raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")
-    artifact_dir = settings.artifact
-    settings = standalone_settings(settings, out, url=database)
+    place = _Place(out, database, executor, num_workers)
+    _run(settings, settings.artifact, source, times, request, place)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a job lies, and where it is worked on."""
+
+    out: Path
+    database: str | None
+    executor: ExecutorName
+    num_workers: int
+
+
+def _run(
+    settings: "Settings",
+    artifact_dir: Path,
+    source: Path,
+    times: Path | None,
+    request: "JobRequest",
+    place: _Place,
+) -> None:
+    from model.artifact import load_artifact
+    from model.errors import ArtifactError
+    from service.errors import ServiceError
+    from service.jobs.command_line.console import JobConsole
+    from service.jobs.command_line.standalone import run_standalone, standalone_settings
+    from service.jobs.ledger.database import DatabaseError
+    from service.jobs.planning.source import Source
+    from service.jobs.workers.executors import make_executor
+    from service.jobs.workers.stalls import WorkerStalledError, end_process
+    from service.jobs.workers.working import stop_on_signals
+    from service.registry.registry import active_artifact_dir
+
+    settings = standalone_settings(settings, place.out, url=place.database)
     stop = threading.Event()
     stop_on_signals(stop, with_parent=False)
     try:
         with JobConsole() as console:
             done = run_standalone(
                 settings,
-                load_artifact(artifact_dir),
+                load_artifact(active_artifact_dir(artifact_dir)),
                 Source(source, times),
                 request,
-                make_executor(executor.value, settings, num_workers=num_workers),
+                make_executor(place.executor.value, settings, num_workers=place.num_workers),
                 stop,
                 console.on_chunk,
             )
-            console.on_end(done, out)
+            console.on_end(done, place.out)
+    except WorkerStalledError as error:
+        end_process(error)
     except (ArtifactError, DatabaseError, ServiceError, OSError) as error:
         raise failed(str(error)) from None
 

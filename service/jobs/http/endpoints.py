@@ -32,7 +32,7 @@ from service.jobs.problems import (
     JobDeletedError,
     JobsDisabledError,
     JobStateError,
-    LedgerAwayError,
+    JobsUnavailableError,
     NoSuchJobError,
 )
 from service.jobs.request import JobRequest, OutputFormat
@@ -65,7 +65,7 @@ async def submit(
     try:
         job = await intake.submit(request, _artifact(request))
     except DatabaseError:
-        raise _away() from None
+        raise JobsUnavailableError from None
     answer = await _detail(request, job)
     answer.status_code = 202
     answer.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -113,12 +113,17 @@ async def chunks(
 async def events(
     request: Request, job_id: str, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
-    """Stream what happens to a job as server-sent events, until it has ended.
+    """Stream what happens to a job as server-sent events, until it has ended or the server stops.
 
     `Last-Event-ID` goes on after an event. Each holds the state and the progress at its moment.
     """
     found = await _find(request, job_id)
-    frames = watch(_jobs(request).ledger, found.id, after=after_which(last_event_id))
+    frames = watch(
+        _jobs(request).ledger,
+        found.id,
+        state_of(request)["stopping"],
+        after=after_which(last_event_id),
+    )
     return StreamingResponse(frames, media_type="text/event-stream")
 
 
@@ -208,6 +213,8 @@ def _jobs(request: Request) -> Jobs:
     jobs = state_of(request)["jobs"]
     if jobs is None:
         raise JobsDisabledError("this server takes no jobs; it was started without a jobs folder")
+    if not jobs.database.is_usable:
+        raise JobsUnavailableError
     return jobs
 
 
@@ -231,11 +238,7 @@ async def _off_loop(work: Callable[[], Result]) -> Result:
     try:
         return await asyncio.to_thread(work)
     except DatabaseError:
-        raise _away() from None
-
-
-def _away() -> LedgerAwayError:
-    return LedgerAwayError("the database of the jobs does not answer; ask again later")
+        raise JobsUnavailableError from None
 
 
 async def _find(request: Request, job_id: str, *, may_be_deleted: bool = False) -> JobRecord:

@@ -1,11 +1,17 @@
-"""What happens to a job, as server-sent events: resumable, from the ledger, by any server process."""
+"""What happens to a job, as server-sent events: resumable, from the ledger, by any server process.
+
+A stream ends early where the server is to stop or the ledger is away; the client comes back with
+the header Last-Event-ID, to this server or another, and misses nothing.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 from service.errors import InvalidRequestError
+from service.jobs.ledger.database import DatabaseError
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.records import UNFINISHED, EventRecord
+from service.operations.stopping import Stopping
 
 _POLL_SECONDS = 0.5
 _POLLS_PER_SIGN_OF_LIFE = 30
@@ -26,13 +32,18 @@ def after_which(last_event_id: str | None) -> int:
     return int(last_event_id)
 
 
-async def watch(ledger: Ledger, job_id: str, *, after: int) -> AsyncIterator[str]:
+async def watch(
+    ledger: Ledger, job_id: str, stopping: Stopping, *, after: int
+) -> AsyncIterator[str]:
     """Yield the events after a number, and wait for more until the job has ended."""
     quiet_polls = 0
-    while True:
-        # In this order: of a job that has ended, all events are there to be read.
-        job = await asyncio.to_thread(ledger.find, job_id)
-        events = await asyncio.to_thread(ledger.events, job_id, after=after)
+    while not stopping.has_begun:
+        try:
+            # In this order: of a job that has ended, all events are there to be read.
+            job = await asyncio.to_thread(ledger.find, job_id)
+            events = await asyncio.to_thread(ledger.events, job_id, after=after)
+        except DatabaseError:
+            break  # the log has it
         for one in events:
             yield _frame(one)
             after = one.number
@@ -45,6 +56,7 @@ async def watch(ledger: Ledger, job_id: str, *, after: int) -> AsyncIterator[str
         if quiet_polls % _POLLS_PER_SIGN_OF_LIFE == 0:
             yield ": still here\n\n"
         await asyncio.sleep(_POLL_SECONDS)
+    yield ": to be continued\n\n"
 
 
 def _frame(one: EventRecord) -> str:

@@ -6,7 +6,6 @@ so it must be written such that doing it twice does no harm.
 """
 
 import itertools
-import logging
 import sqlite3
 import threading
 import time
@@ -23,20 +22,25 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 
+from service.jobs.ledger.outage import Outage
 from service.jobs.ledger.tables import LEDGER_VERSION, METADATA, ledger
 
 _BUSY_SECONDS = 30
+_CONNECT_SECONDS = 5
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 1.0
 _MICROSECONDS = 1_000_000
 _CREATION_LOCK = 7_461_001  # any number that nobody else in the database uses
-_logger = logging.getLogger("service.jobs.ledger.database")
 
 Result = TypeVar("Result")
 
 
 class DatabaseError(Exception):
-    """Raised where the database cannot be used, or has been away longer than the patience."""
+    """Raised where the database cannot be used."""
+
+
+class DatabaseAwayError(DatabaseError):
+    """Raised where the database has been away longer than the patience; it may come back."""
 
 
 class Clock(Protocol):
@@ -69,17 +73,25 @@ class Database:
     url
         `sqlite:///jobs/ledger.sqlite` or `postgresql+psycopg://user@host/name`.
     patience_seconds
-        How long work is repeated before `DatabaseError` is raised.
+        How long work is repeated before `DatabaseAwayError` is raised.
     """
 
     def __init__(self, url: str, *, patience_seconds: float, clock: Clock | None = None) -> None:
         self._engine = _engine(url)
         self._patience_seconds = patience_seconds
+        self._outage = Outage()
+        self._has_tables = False
         self.clock = clock or DatabaseClock()
 
-    def create_tables(self) -> None:
+    @property
+    def is_usable(self) -> bool:
+        """Whether there are tables, and nobody has waited in vain since the last answer."""
+        return self._has_tables and not self._outage.is_given_up
+
+    def create_tables(self, *, patience_seconds: float | None = None) -> None:
         """Create what is missing. Several processes may do so at once."""
-        self.write(_create_tables)
+        self._repeat(_create_tables, is_reading=False, patience_seconds=patience_seconds)
+        self._has_tables = True
 
     def read(self, work: Callable[[Connection], Result]) -> Result:
         """Return what `work` reads in one transaction."""
@@ -93,19 +105,31 @@ class Database:
         """Close all connections."""
         self._engine.dispose()
 
-    def _repeat(self, work: Callable[[Connection], Result], *, is_reading: bool) -> Result:
-        deadline = time.monotonic() + self._patience_seconds
+    def _repeat(
+        self,
+        work: Callable[[Connection], Result],
+        *,
+        is_reading: bool,
+        patience_seconds: float | None = None,
+    ) -> Result:
+        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        deadline = time.monotonic() + patience
         engine = self._engine.execution_options(is_reading=is_reading)
         wait = _FIRST_WAIT_SECONDS
         for attempt in itertools.count():
             try:
                 with engine.connect() as connection, connection.begin():
-                    return work(connection)
+                    result = work(connection)
             except DBAPIError as error:
-                if not _may_pass(error, attempt) or time.monotonic() > deadline:
+                if not _may_pass(error, attempt):
                     raise DatabaseError(_reason(error)) from error
-                if attempt == 0:
-                    _logger.warning("%s; trying again for a while", _reason(error))
+                gives_up = time.monotonic() >= deadline
+                self._outage.note_failure(_reason(error), gives_up=gives_up)
+                if gives_up:
+                    raise DatabaseAwayError(_reason(error)) from error
+            else:
+                self._outage.note_answer()
+                return result
             threading.Event().wait(wait)
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
         raise AssertionError("unreachable")
@@ -151,7 +175,10 @@ def _engine(url: str) -> Engine:
             "postgresql+psycopg://user@host/name"
         ) from None
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        if "connect_timeout" not in parsed.query:
+            parsed = parsed.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
+        return create_engine(parsed, pool_pre_ping=True)
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise DatabaseError("expected a SQLite file or a PostgreSQL database")
     engine = create_engine(

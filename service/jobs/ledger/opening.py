@@ -1,10 +1,11 @@
 """What the settings say about jobs, as objects."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from service.jobs.folder import make_private
-from service.jobs.ledger.database import Database
+from service.jobs.ledger.database import Database, DatabaseAwayError
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.problems import JobsDisabledError
 from service.settings import Settings
@@ -42,14 +43,17 @@ def jobs_dir_of(settings: Settings) -> Path:
 def open_jobs(settings: Settings) -> Jobs | None:
     """Open the ledger, and make it where it is not there; None where the settings have no folder.
 
+    A database that is away is no error: it is not usable until somebody has made its tables.
+
     Raises
     ------
     DatabaseError, OSError
-        If the database or the folder cannot be used.
+        If the database or the folder can never be used as the settings have them.
     """
     if settings.jobs_dir is None:
         return None
     jobs_dir = make_private(jobs_dir_of(settings))
     database = Database(database_url(settings), patience_seconds=_SERVER_PATIENCE_SECONDS)
-    database.create_tables()
+    with suppress(DatabaseAwayError):
+        database.create_tables()
     return Jobs(database, Ledger(database), jobs_dir)

@@ -105,6 +105,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "LACUNA_JOBS_DIR": str(jobs_dir_of(settings)),
         "LACUNA_JOBS_DATABASE_URL": database_url(settings),
         "LACUNA_JOB_LEASE_SECONDS": str(settings.job_lease_seconds),
+        "LACUNA_JOB_CHUNK_TIMEOUT_SECONDS": str(settings.job_chunk_timeout_seconds),
         "LACUNA_JOB_RETENTION_DAYS": str(settings.job_retention_days),
         "LACUNA_BACKEND": settings.backend,
         "LACUNA_DEVICE": settings.device,

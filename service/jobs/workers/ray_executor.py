@@ -10,6 +10,7 @@ from typing import final
 
 import ray
 
+from service.jobs.workers.stalls import WorkerStalledError, end_process
 from service.jobs.workers.working import work
 from service.settings import Settings
 
@@ -44,4 +45,7 @@ def _has_gpus() -> bool:
 
 
 def _work_there(settings: str, job_id: str) -> None:
-    work(Settings.model_validate_json(settings), threading.Event(), job_id=job_id, ends=True)
+    try:
+        work(Settings.model_validate_json(settings), threading.Event(), job_id=job_id, ends=True)
+    except WorkerStalledError as error:
+        end_process(error)

@@ -1,12 +1,15 @@
 """A worker: claims chunks, fills them, publishes. Any number of them share a ledger.
 
 Two slots work at a time, so that one reads and writes while the other computes. A thread of its own
-keeps the leases; when this process dies nobody does, and another worker takes the chunks.
+keeps the leases; when this process dies nobody does, and another worker takes the chunks. A chunk
+that takes too long is given up, and ends the worker: see `service.jobs.workers.stalls`.
 """
 
 import logging
 import shutil
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +24,18 @@ from service.jobs.ledger.records import UNFINISHED, JobState, Lease, PublishedPa
 from service.jobs.ledger.tables import PLAN
 from service.jobs.publishing import publish, sync_tree
 from service.jobs.workers.failures import failure_of
+from service.jobs.workers.stalls import (
+    HeldLeases,
+    WorkerStalledError,
+    end_unless_renewed,
+    log_places,
+    renew_no_more,
+    stalled,
+)
 from service.log import places_of
 
 _RENEWALS_PER_LEASE = 3
+_LOOK_SECONDS = 0.2
 _logger = logging.getLogger("service.jobs.workers.worker")
 
 
@@ -37,6 +49,7 @@ class WorkerOptions:
     poll_seconds: float = 1.0
     job_id: str | None = None
     ends: bool = False
+    chunk_timeout_seconds: float = 900.0
 
 
 @final
@@ -50,44 +63,83 @@ class Worker:
         filler: Filler,
         jobs_dir: Path,
         options: WorkerOptions,
+        *,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger, self._leases = ledger, leases
         self._filler = filler
         self._jobs_dir = jobs_dir
         self._options = options
-        self._held: dict[tuple[str, int, int], Lease] = {}
-        self._lock = threading.Lock()
+        self._held = HeldLeases(options.chunk_timeout_seconds, now)
+        self._has_stalled = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
-        """Work. After `stop` the chunks in hand are finished, and no other is begun."""
+        """Work. After `stop` the chunks in hand are finished, and no other is begun.
+
+        Raises
+        ------
+        WorkerStalledError
+            If a chunk took too long, after the other slots had the time of a lease to finish theirs.
+            The slot of that chunk goes on: the process must end.
+        """
         has_ended = threading.Event()
         heart = threading.Thread(target=self._beat, args=(has_ended,), name="heartbeat")
         slots = [
-            threading.Thread(target=self._work, args=(stop,), name=f"slot-{number}")
+            threading.Thread(target=self._work, args=(stop,), name=f"slot-{number}", daemon=True)
             for number in range(self._options.num_slots)
         ]
         for thread in (heart, *slots):
             thread.start()
-        for thread in slots:
-            thread.join()
-        has_ended.set()
-        heart.join()
+        try:
+            for slot in slots:
+                while slot.is_alive() and not self._has_stalled.is_set():
+                    slot.join(_LOOK_SECONDS)
+            if self._has_stalled.is_set():
+                self._leave()
+        finally:
+            has_ended.set()
+            heart.join()
+
+    def _leave(self) -> None:
+        for lease in self._held.wait_until_done(self._leases.lease_seconds):
+            with suppress(DatabaseError):
+                self._leases.release(lease)
+        raise WorkerStalledError("a chunk took too long; this worker ends, and its log says where")
 
     def _beat(self, has_ended: threading.Event) -> None:
-        wait_seconds = self._leases.lease_seconds / _RENEWALS_PER_LEASE
+        limit_seconds = self._held.limit_seconds
+        wait_seconds = min(self._leases.lease_seconds / _RENEWALS_PER_LEASE, limit_seconds)
         while True:
-            with self._lock:
-                held = list(self._held.values())
+            end_unless_renewed(limit_seconds)
             try:
+                self._give_up_stalled()
                 self._leases.greet(self._options.worker_id, self._options.host)
-                self._leases.renew(held)
+                self._leases.renew(self._held.in_hand())
             except DatabaseError as error:
                 _logger.warning("no heartbeat: %s", error)
             if has_ended.wait(wait_seconds):
+                renew_no_more()
                 return
 
+    def _give_up_stalled(self) -> None:
+        late = self._held.give_up_stalled()
+        if not late:
+            return
+        self._has_stalled.set()
+        for lease in late:
+            _logger.error(
+                "chunk %d of job %s took longer than %g s; this worker gives it up, and ends",
+                lease.chunk.index,
+                lease.job.id,
+                self._held.limit_seconds,
+            )
+        log_places()
+        for lease in late:
+            # Where the ledger is away, the lease ends by itself, and counts as a death.
+            self._leases.fail(lease, stalled(lease, self._held.limit_seconds))
+
     def _work(self, stop: threading.Event) -> None:
-        while not stop.is_set():
+        while not self._is_told(stop):
             try:
                 lease = self._leases.claim(self._options.worker_id, job_id=self._options.job_id)
                 if lease is not None:
@@ -101,6 +153,9 @@ class Worker:
                 _logger.warning("the ledger is away: %s", error)
                 stop.wait(self._options.poll_seconds)
 
+    def _is_told(self, stop: threading.Event) -> bool:
+        return stop.is_set() or self._has_stalled.is_set()
+
     def _is_over(self) -> bool:
         if not self._options.ends:
             return False
@@ -110,10 +165,9 @@ class Worker:
         return job is None or job.state not in UNFINISHED
 
     def _handle(self, lease: Lease, stop: threading.Event) -> None:
-        with self._lock:
-            self._held[lease.key] = lease
+        self._held.hold(lease)
         try:
-            if stop.is_set():
+            if self._is_told(stop):
                 self._leases.release(lease)
             elif lease.chunk.index == PLAN:
                 self._plan(lease)
@@ -125,8 +179,7 @@ class Worker:
             _log(error, lease)
             self._leases.fail(lease, failure_of(error))
         finally:
-            with self._lock:
-                del self._held[lease.key]
+            self._held.drop(lease)
 
     def _plan(self, lease: Lease) -> None:
         folder = JobFolder(self._jobs_dir / lease.job.id)

@@ -14,7 +14,7 @@ from types import FrameType
 from service.inference.loading import open_predictor
 from service.jobs.filling.model_filler import ModelFiller
 from service.jobs.folder import make_private
-from service.jobs.ledger.database import Database, DatabaseError
+from service.jobs.ledger.database import Database, DatabaseAwayError, DatabaseError
 from service.jobs.ledger.leases import Leases
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.opening import database_url, jobs_dir_of
@@ -23,6 +23,7 @@ from service.jobs.workers.worker import Worker, WorkerOptions
 from service.settings import Settings
 
 _PATIENCE_SECONDS = 60.0
+_LOOK_SECONDS = 1.0
 _CLEANING_SECONDS = 3_600.0
 _DAY_SECONDS = 86_400.0
 _MAX_HOST_LENGTH = 255
@@ -34,14 +35,19 @@ def work(
 ) -> None:
     """Work on the jobs of the settings until `stop`, or until nothing is left to do.
 
+    A ledger that is away is waited for, at the start as well.
+
     Raises
     ------
     DatabaseError
-        If the ledger cannot be reached at the start.
+        If the ledger can never be used as the settings have it.
+    WorkerStalledError
+        If a chunk took too long; the process must end by `stalls.end_process`.
     """
     jobs_dir = make_private(jobs_dir_of(settings))
     database = Database(database_url(settings), patience_seconds=_PATIENCE_SECONDS)
-    database.create_tables()
+    if not _has_ledger(database, stop):
+        return
     ledger = Ledger(database)
     leases = Leases(database, lease_seconds=settings.job_lease_seconds)
     opening = partial(
@@ -51,13 +57,20 @@ def work(
         num_threads=settings.num_threads,
     )
     host = socket.gethostname()[:_MAX_HOST_LENGTH]
-    options = WorkerOptions(uuid.uuid4().hex, host, job_id=job_id, ends=ends)
+    options = WorkerOptions(
+        uuid.uuid4().hex,
+        host,
+        job_id=job_id,
+        ends=ends,
+        chunk_timeout_seconds=settings.job_chunk_timeout_seconds,
+    )
     worker = Worker(ledger, leases, ModelFiller(jobs_dir, opening), jobs_dir, options)
     has_ended = threading.Event()
     cleaner = threading.Thread(
         target=_clean,
         args=(ledger, jobs_dir, settings.job_retention_days * _DAY_SECONDS, has_ended),
         name="cleaner",
+        daemon=True,
     )
     cleaner.start()
     _logger.info("worker %s is ready", options.worker_id)
@@ -65,8 +78,21 @@ def work(
         worker.run(stop)
     finally:
         has_ended.set()
-        cleaner.join()
-        database.close()
+    # Not after a stall: the cleaner may wait for the same dead disk.
+    cleaner.join()
+    database.close()
+
+
+def _has_ledger(database: Database, stop: threading.Event) -> bool:
+    """Wait for the ledger, so that a restart of this process cannot help; False after `stop`."""
+    while not stop.is_set():
+        try:
+            database.create_tables(patience_seconds=0)
+        except DatabaseAwayError:
+            stop.wait(_LOOK_SECONDS)
+        else:
+            return True
+    return False
 
 
 def _clean(

@@ -8,7 +8,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from service.registry.registry import Registry
+from tests.artifacts import write_version
 from tests.service.jobs.tables import observations, row, write_csv, write_meds, write_parquet
+from tests.service.registry.versions import activate, add
 
 ROWS = observations(5, seed=3, mean_observations=10)
 
@@ -48,6 +51,22 @@ def test_a_meds_data_set_is_known_by_its_folder(tiny_artifact: Path, tmp_path: P
     ran = run(source, out, "--artifact", tiny_artifact, "--device", "cpu", "--own-times")
     assert ran.returncode == 0, ran.stderr
     assert str(pq.read_schema(out / "parts" / "000000.parquet").field("subject_id").type) == "int64"
+
+
+def test_the_active_version_of_a_registry_answers(tiny_artifact: Path, tmp_path: Path) -> None:
+    registry = Registry.open_or_make(tmp_path / "registry")
+    for version in ("1", "2"):
+        write_version(tiny_artifact, tmp_path / version, version)
+        add(registry, tmp_path / version, version)
+    source, out = write_parquet(tmp_path / "in.parquet", ROWS), tmp_path / "out"
+    refused = run(source, out, "--artifact", registry.directory)
+    assert refused.returncode == 1
+    assert "no active version" in refused.stderr
+    activate(registry, "1")
+    ran = run(source, out, "--artifact", registry.directory, "--device", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    table = pq.read_table(out / "parts" / "000000.parquet")
+    assert {one.split()[1] for one in table["model_version"].to_pylist()} == {"1"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What must not change an answer: repetition, chunks, order, format, company."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,24 @@ def test_csv_and_ndjson_are_the_same_as_parquet(predictor: Predictor, tmp_path: 
         predictor, write_ndjson(tmp_path / "in.ndjson", ROWS), tmp_path / "c", format="ndjson"
     )
     assert_same_bytes(parquet, csv, ndjson)
+
+
+def test_fhir_without_patients_is_answered_as_with_them(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    """No static is taken from a Patient, so none is needed."""
+    bare = write_fhir(tmp_path / "bare.ndjson", [one for one in ROWS if one["time"] is not None])
+    names = {one["subject_id"] for one in ROWS}
+    patients = [{"resourceType": "Patient", "id": name, "gender": "male"} for name in names]
+    told = tmp_path / "told.ndjson"
+    told.write_text("".join(f"{json.dumps(one)}\n" for one in patients) + bare.read_text())
+    without, having = (
+        fill(predictor, path, tmp_path / path.stem, format="fhir") for path in (bare, told)
+    )
+    assert_same_bytes(without, having)
+    assert {one["subject_id"] for one in without.rows} == names
+    assert without.quarantined == {}
+    assert all(one["value"] is not None for one in without.rows)
 
 
 def test_instants_are_the_same_in_every_format(predictor: Predictor, tmp_path: Path) -> None:

@@ -180,32 +180,34 @@ def coding(*codes: str) -> Json:
     return {"coding": [{"system": "http://loinc.org", "code": code} for code in codes]}
 
 
+PRESSURES = [
+    {"code": coding("8480-6"), "valueQuantity": {"value": 120, "unit": "mmHg"}},
+    {"code": coding("8462-4"), "valueQuantity": {"value": 70, "unit": "mmHg"}},
+    {"code": coding("0000-0"), "valueQuantity": {"value": 1}},
+    {"code": coding("8478-0"), "dataAbsentReason": {"text": "unknown"}},
+]
+RESOURCES = [
+    observation(),
+    observation(effectiveDateTime=..., effectiveInstant="2026-03-01T10:05:00.5Z"),
+    observation(effectiveDateTime=..., effectivePeriod={"start": "2026-03-01T09:00:00Z"}),
+    observation(code=coding("0000-0", "2345-7"), valueQuantity={"value": 7, "code": "mmol/L"}),
+    observation(code=coding("85354-9"), component=PRESSURES, valueQuantity=...),
+    observation(status="entered-in-error"),
+    observation(status=...),
+    observation(code={"coding": [{"system": "urn:x", "code": "8867-4"}]}),
+    observation(code={"text": "pulse"}),
+    observation(valueQuantity=..., valueString="fast"),
+    observation(effectiveDateTime="2026-03-01"),
+    observation(effectiveDateTime=...),
+    observation(subject=...),
+    observation(valueQuantity={"value": 1, "code": "furlongs"}),
+    {"resourceType": "Patient", "id": "1", "gender": "male"},
+]
+
+
 def test_fhir_reads_what_it_can_and_counts_the_rest(tmp_path: Path) -> None:
-    pressures = [
-        {"code": coding("8480-6"), "valueQuantity": {"value": 120, "unit": "mmHg"}},
-        {"code": coding("8462-4"), "valueQuantity": {"value": 70, "unit": "mmHg"}},
-        {"code": coding("0000-0"), "valueQuantity": {"value": 1}},
-        {"code": coding("8478-0"), "dataAbsentReason": {"text": "unknown"}},
-    ]
-    resources = [
-        observation(),
-        observation(effectiveDateTime=..., effectiveInstant="2026-03-01T10:05:00.5Z"),
-        observation(effectiveDateTime=..., effectivePeriod={"start": "2026-03-01T09:00:00Z"}),
-        observation(code=coding("0000-0", "2345-7"), valueQuantity={"value": 7, "code": "mmol/L"}),
-        observation(code=coding("85354-9"), component=pressures, valueQuantity=...),
-        observation(status="entered-in-error"),
-        observation(status=...),
-        observation(code={"coding": [{"system": "urn:x", "code": "8867-4"}]}),
-        observation(code={"text": "pulse"}),
-        observation(valueQuantity=..., valueString="fast"),
-        observation(effectiveDateTime="2026-03-01"),
-        observation(effectiveDateTime=...),
-        observation(subject=...),
-        observation(valueQuantity={"value": 1, "code": "furlongs"}),
-        {"resourceType": "Patient", "id": "1", "gender": "male"},
-    ]
     path = tmp_path / "in.ndjson"
-    path.write_text("".join(json.dumps(one) + "\n" for one in resources))
+    path.write_text("".join(json.dumps(one) + "\n" for one in RESOURCES))
     (rows,) = read(path, "fhir")
     assert rows.ignored == {
         "other_resource": 1,
