@@ -1,6 +1,6 @@
 """What a worker needs to be able to do with a lease. No database, no HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,8 +27,13 @@ class Filler(Protocol):
     often.
     """
 
-    def plan(self, job: JobRecord, folder: JobFolder, plan: Path) -> Sequence[PlannedChunk]:
-        """Write the chunks into `plan`, an empty folder, and return them in order."""
+    def plan(
+        self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
+    ) -> Sequence[PlannedChunk]:
+        """Write the chunks into `plan`, an empty folder, and return them in order.
+
+        `tell` is told how many rows of the input are read, again and again.
+        """
         ...
 
     def fill(

@@ -35,12 +35,14 @@ class ModelFiller:
         self._opened: Predictor | None = None
         self._lock = threading.Lock()
 
-    def plan(self, job: JobRecord, folder: JobFolder, plan: Path) -> Sequence[PlannedChunk]:
+    def plan(
+        self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
+    ) -> Sequence[PlannedChunk]:
         """Cut the input; `plan` holds all that the chunks need."""
         artifact = load_artifact(kept_artifact(self._jobs_dir, job.artifact_sha256))
         times = None if job.times is None else folder.source(job.times)
         source = folder.source(job.source)
-        made = make_plan(source, _request(job), plan, artifact.catalogue, times=times)
+        made = make_plan(source, _request(job), plan, artifact.catalogue, times=times, tell=tell)
         if made.input_sha256 != job.input_sha256:
             raise JobInputError(
                 "the input is not the one that was submitted; restore it, or submit the new one",

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, final
 
-from sqlalchemy import Connection, Row, Update, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from service.jobs.ledger.database import Database
+from service.jobs.ledger.holding import chunk_at, held_chunk, was_published
 from service.jobs.ledger.journal import end, find_job, is_claimable, note, settle
 from service.jobs.ledger.records import (
     UNFINISHED,
@@ -107,7 +108,7 @@ class Leases:
             end(connection, job_id, now_us, JobState.FAILED, _DIED)
             return None
         connection.execute(
-            _this(job_id, row.number).values(
+            chunk_at(job_id, row.number).values(
                 state=ChunkState.RUNNING,
                 epoch=row.epoch + 1,
                 num_deaths=num_deaths,
@@ -128,7 +129,7 @@ class Leases:
             return {
                 lease.key
                 for lease in sorted(held, key=lambda one: one.key)
-                if connection.execute(_held(lease).values(lease_until_us=until_us)).rowcount
+                if connection.execute(held_chunk(lease).values(lease_until_us=until_us)).rowcount
             }
 
         held = list(leases)
@@ -138,7 +139,7 @@ class Leases:
         """Enter a finished chunk; False where the lease was lost, and nothing is entered."""
 
         def enter(connection: Connection, now_us: int) -> bool:
-            done = _held(lease).values(
+            done = held_chunk(lease).values(
                 state=ChunkState.DONE,
                 lease_until_us=None,
                 error_code=None,
@@ -152,10 +153,21 @@ class Leases:
                 ended_us=now_us,
             )
             if not connection.execute(done).rowcount:
-                return _was_published(connection, lease)
+                return was_published(connection, lease)
             note(connection, lease.job.id, "chunk", now_us)
             settle(connection, lease.job.id, now_us)
             return True
+
+        return self._on_job(lease, enter)
+
+    def note_read(self, lease: Lease, num_rows: int) -> bool:
+        """Enter how many rows of the input are read; False where the lease was lost."""
+
+        def enter(connection: Connection, now_us: int) -> bool:
+            is_held = bool(connection.execute(held_chunk(lease).values(num_rows=num_rows)).rowcount)
+            if is_held:
+                note(connection, lease.job.id, "read", now_us)
+            return is_held
 
         return self._on_job(lease, enter)
 
@@ -163,11 +175,11 @@ class Leases:
         """Enter the chunks that a plan, a folder in that of the job, consists of."""
 
         def enter(connection: Connection, now_us: int) -> bool:
-            done = _held(lease).values(
+            done = held_chunk(lease).values(
                 state=ChunkState.DONE, lease_until_us=None, error_code=None, ended_us=now_us
             )
             if not connection.execute(done).rowcount:
-                return _was_published(connection, lease)
+                return was_published(connection, lease)
             if chunks:
                 connection.execute(insert(chunk), [_row(lease, one) for one in chunks])
             connection.execute(update(job).where(job.c.id == lease.job.id).values(plan=plan))
@@ -182,7 +194,7 @@ class Leases:
 
         def enter(connection: Connection, now_us: int) -> bool:
             row = connection.execute(
-                _held(lease)
+                held_chunk(lease)
                 .values(
                     state=ChunkState.PENDING,
                     worker_id=None,
@@ -198,7 +210,7 @@ class Leases:
                 end(connection, lease.job.id, now_us, JobState.FAILED, failure)
                 return True
             wait_us = self._retry_us * 2 ** (row.num_failures - 1)
-            waiting = _this(lease.job.id, lease.chunk.index)
+            waiting = chunk_at(lease.job.id, lease.chunk.index)
             connection.execute(waiting.values(not_before_us=now_us + wait_us))
             note(connection, lease.job.id, "retry", now_us)
             return True
@@ -209,7 +221,7 @@ class Leases:
         """Give a chunk back that was not finished, at once and without blame."""
 
         def enter(connection: Connection, _now_us: int) -> bool:
-            given_back = _held(lease).values(
+            given_back = held_chunk(lease).values(
                 state=ChunkState.PENDING, worker_id=None, lease_until_us=None
             )
             return bool(connection.execute(given_back).rowcount)
@@ -239,30 +251,6 @@ class Leases:
 
 
 _Entry = Callable[[Connection, int], bool]
-
-
-def _this(job_id: str, index: int) -> Update:
-    return update(chunk).where(chunk.c.job_id == job_id, chunk.c.number == index)
-
-
-def _held(lease: Lease) -> Update:
-    """Address the chunk of a lease that nobody has taken since."""
-    return _this(lease.job.id, lease.chunk.index).where(
-        chunk.c.epoch == lease.epoch, chunk.c.state == ChunkState.RUNNING
-    )
-
-
-def _was_published(connection: Connection, lease: Lease) -> bool:
-    """Tell whether an earlier attempt, whose answer was lost, has published by this lease."""
-    found = connection.scalar(
-        select(chunk.c.number).where(
-            chunk.c.job_id == lease.job.id,
-            chunk.c.number == lease.chunk.index,
-            chunk.c.epoch == lease.epoch,
-            chunk.c.state == ChunkState.DONE,
-        )
-    )
-    return found is not None
 
 
 def _start(connection: Connection, job_id: str, now_us: int) -> None:

@@ -19,6 +19,7 @@ def progress(connection: Connection, job_id: str, now_us: int) -> Progress:
     seconds = max(until_us - (known.started_us or until_us), 0) / _MICROSECONDS
     is_planned = known.plan is not None
     return Progress(
+        num_rows_read=int(counted.num_rows_read),
         num_chunks=counted.num_chunks if is_planned else None,
         num_chunks_done=counted.num_chunks_done,
         num_chunks_running=counted.num_chunks_running,
@@ -41,7 +42,9 @@ def _count(job_id: str, started_us: int) -> Any:
     """Count what is done, and of it what was done since the job was last set going."""
     is_done = chunk.c.state == ChunkState.DONE
     is_recent = is_done & (chunk.c.ended_us >= started_us)
+    own_plan = select(chunk.c.num_rows).where(chunk.c.job_id == job_id, chunk.c.number == PLAN)
     return select(
+        func.coalesce(own_plan.scalar_subquery(), 0).label("num_rows_read"),
         func.count().label("num_chunks"),
         _sum(is_done, 1).label("num_chunks_done"),
         _sum(chunk.c.state == ChunkState.RUNNING, 1).label("num_chunks_running"),

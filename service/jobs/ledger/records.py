@@ -137,8 +137,12 @@ class ChunkRecord:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is. Numbers of the whole are null until the plan is made."""
+    """How far a job is. Numbers of the whole are null until the plan is made.
 
+    `num_rows_read` counts the rows of the input that the plan has been made from so far.
+    """
+
+    num_rows_read: int
     num_chunks: int | None
     num_chunks_done: int
     num_chunks_running: int

@@ -9,7 +9,7 @@ After it the input is not needed again. Memory is flat in the size of the input.
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,10 @@ class Plan:
             )
 
 
+def _tell_nobody(_num_rows: int) -> None:
+    """Let the rows go by."""
+
+
 def make_plan(
     source: Path,
     request: JobRequest,
@@ -58,6 +62,7 @@ def make_plan(
     catalogue: Catalogue,
     *,
     times: Path | None = None,
+    tell: Callable[[int], None] = _tell_nobody,
 ) -> Plan:
     """Read the input once, write its chunks and the plan into `folder`, and return the plan.
 
@@ -67,6 +72,8 @@ def make_plan(
         A file, or a folder of files.
     times
         The table of query times, where the request fills those.
+    tell
+        Called with the number of rows that are read, again and again.
 
     Raises
     ------
@@ -83,6 +90,7 @@ def make_plan(
     for rows in _all_rows(source, times, request, catalogue):
         read.add(rows)
         runs.add(rows.batch)
+        tell(read.num_rows)
     size = request.chunk_subjects
     chunks = tuple(cut(runs.merged(), folder, meant_kind(read.kinds), chunk_subjects=size))
     shutil.rmtree(working)

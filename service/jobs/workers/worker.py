@@ -24,6 +24,7 @@ from service.jobs.ledger.records import UNFINISHED, JobState, Lease, PublishedPa
 from service.jobs.ledger.tables import PLAN
 from service.jobs.publishing import publish, sync_tree
 from service.jobs.workers.failures import failure_of
+from service.jobs.workers.reading_report import ReadingReport
 from service.jobs.workers.stalls import (
     HeldLeases,
     WorkerStalledError,
@@ -187,7 +188,9 @@ class Worker:
         folder.make()
         try:
             plan.mkdir(mode=0o700)
-            chunks = self._filler.plan(lease.job, folder, plan)
+            report = ReadingReport(self._leases, lease)
+            chunks = self._filler.plan(lease.job, folder, plan, report)
+            report.finish()
             sync_tree(plan)
             was_published = self._leases.publish_plan(lease, plan.name, chunks)
         except DatabaseError:

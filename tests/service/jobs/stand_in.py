@@ -35,7 +35,9 @@ class LineFiller:
         self.filled: list[int] = []
         self._lock = threading.Lock()
 
-    def plan(self, job: JobRecord, folder: JobFolder, plan: Path) -> Sequence[PlannedChunk]:
+    def plan(
+        self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
+    ) -> Sequence[PlannedChunk]:
         lines = folder.source(job.source).read_text().splitlines(keepends=True)
         chunks: list[PlannedChunk] = []
         for start in range(0, len(lines), LINES_PER_CHUNK):
@@ -43,6 +45,7 @@ class LineFiller:
             file = plan / f"{len(chunks)}.txt"
             file.write_text("".join(own))
             chunks.append(PlannedChunk(len(chunks), len(own), len(own), _sha256(file)))
+            tell(start + len(own))
         return chunks
 
     def fill(

@@ -78,6 +78,22 @@ def test_a_job_goes_from_queued_to_succeeded(ledger: Ledger, leases: Leases) -> 
     assert leases.claim("w1") is None
 
 
+def test_rows_that_are_read_are_counted_and_watched_before_there_is_a_plan(
+    ledger: Ledger, leases: Leases, clock: SetClock
+) -> None:
+    ledger.submit(submission())
+    first = claimed(leases)
+    assert leases.note_read(first, 1_000)
+    progress = ledger.progress(JOB)
+    assert (progress.num_rows_read, progress.num_rows) == (1_000, None)
+    assert [event.kind for event in ledger.events(JOB, after=0)][-1] == "read"
+    clock.seconds += LEASE_SECONDS + 1
+    second = claimed(leases, "w2")
+    assert not leases.note_read(first, 2_000)
+    assert leases.note_read(second, 500)
+    assert ledger.progress(JOB).num_rows_read == 500
+
+
 def test_an_empty_plan_ends_the_job(ledger: Ledger, leases: Leases) -> None:
     planned(ledger, leases, num_chunks=0)
     assert state(ledger) == "succeeded"

@@ -165,11 +165,13 @@ def test_planning_has_no_limit(bench: Bench, hanging: Hanging) -> None:
             self._filler = LineFiller()
             self.fill, self.suffix = self._filler.fill, self._filler.suffix
 
-        def plan(self, job: JobRecord, folder: JobFolder, plan: Path) -> Sequence[PlannedChunk]:
+        def plan(
+            self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
+        ) -> Sequence[PlannedChunk]:
             hanging.seconds += 2 * LIMIT_SECONDS
             before = hanging.num_looks
             wait_until(lambda: hanging.num_looks > before + 1)
-            return self._filler.plan(job, folder, plan)
+            return self._filler.plan(job, folder, plan, tell)
 
     hanging.worker(bench, SlowPlanner()).run(threading.Event())
     assert bench.job().state == "succeeded"

@@ -86,6 +86,12 @@ def fails_with(error: Exception) -> Callable[[], None]:
     return fail
 
 
+def test_after_a_job_every_row_was_read(bench: Bench) -> None:
+    bench.submit(LINES)
+    bench.run()
+    assert bench.ledger.progress(JOB).num_rows_read == len(LINES)
+
+
 def test_a_job_is_filled_in_order_and_its_folder_swept(bench: Bench) -> None:
     bench.submit(LINES)
     assert bench.run().state == "succeeded"
