@@ -159,7 +159,7 @@ def _run(
                 request,
                 make_executor(place.executor.value, settings, num_workers=place.num_workers),
                 stop,
-                console.on_chunk,
+                console,
             )
             console.on_end(done, place.out)
     except WorkerStalledError as error:

@@ -13,15 +13,16 @@ from service.jobs.filling.done import Done
 
 @final
 class JobConsole:
-    """Shows subjects, rows and speed; `on_chunk` is what `run_job` watches with."""
+    """Shows what is read, then subjects, rows, speed and the time left; a `Watcher`."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._start = time.monotonic()
         self._before: int | None = None
         self._percent = -1
+        self._num_read = 0
         self._bar = Progress(
-            TextColumn("{task.completed}/{task.total} subjects"),
+            TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
@@ -29,7 +30,7 @@ class JobConsole:
             disable=not self._console.is_terminal,
             transient=True,
         )
-        self._task: TaskID | None = None
+        self._task: TaskID = self._bar.add_task("reading", total=None, speed="")
 
     def __enter__(self) -> "JobConsole":
         self._bar.start()
@@ -38,14 +39,26 @@ class JobConsole:
     def __exit__(self, *_error: object) -> None:
         self._bar.stop()
 
+    def on_read(self, num_rows: int) -> None:
+        """Move the count of rows, or print a line whenever it has grown by a quarter."""
+        if self._console.is_terminal:
+            self._bar.update(self._task, description=f"{num_rows} rows read")
+        elif num_rows > 1.25 * self._num_read:
+            self._num_read = num_rows
+            self._print(f"{num_rows} rows read")
+
     def on_chunk(self, done: Done) -> None:
         """Move the bar, or print a line for every percent."""
         rate = self._rate(done)
         speed = "" if rate is None else f"{rate:.1f} subjects/s"
         if self._console.is_terminal:
-            if self._task is None:
-                self._task = self._bar.add_task("fill", total=done.plan.num_subjects, speed=speed)
-            self._bar.update(self._task, completed=done.num_subjects, speed=speed)
+            self._bar.update(
+                self._task,
+                description=f"{done.num_subjects}/{done.plan.num_subjects} subjects",
+                completed=done.num_subjects,
+                total=done.plan.num_subjects,
+                speed=speed,
+            )
             return
         percent = 100 * done.num_subjects // done.plan.num_subjects
         if percent > self._percent:

@@ -11,10 +11,10 @@ The same command finds its job again and takes it up, whatever was killed.
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from model.artifact import Artifact
 from service.errors import ServiceError
@@ -53,6 +53,18 @@ class JobStoppedError(ServiceError):
     again: ClassVar[str] = "run the same command again to go on"
 
 
+class Watcher(Protocol):
+    """Is told, from a thread beside the work, how far a job is."""
+
+    def on_read(self, num_rows: int) -> None:
+        """Take the number of input rows that are read, as long as there is no plan."""
+        ...
+
+    def on_chunk(self, done: Done) -> None:
+        """Take what is done, when it has changed."""
+        ...
+
+
 def standalone_settings(settings: Settings, out: Path, *, url: str | None) -> Settings:
     """Return settings whose jobs folder and ledger are those of one output folder."""
     changes = {
@@ -70,9 +82,9 @@ def run_standalone(
     request: JobRequest,
     executor: Executor,
     stop: threading.Event,
-    watch: Callable[[Done], None],
+    watcher: Watcher,
 ) -> Done:
-    """Do what is left of the job in the folder of the settings, and tell `watch` how far it is.
+    """Do what is left of the job in the folder of the settings, and tell `watcher` how far it is.
 
     Raises
     ------
@@ -91,7 +103,7 @@ def run_standalone(
     with _ledger(settings) as ledger:
         _enter(ledger, job_id, source, request, artifact)
         folder = JobFolder(settings.jobs_dir / job_id)
-        with _watching(ledger, job_id, folder, watch):
+        with _watching(ledger, job_id, folder, watcher):
             executor.run(job_id, stop)
         job = _require(ledger, job_id)
         _hand_over(ledger, job, folder, out)
@@ -161,9 +173,7 @@ def _require(ledger: Ledger, job_id: str) -> JobRecord:
 
 
 @contextmanager
-def _watching(
-    ledger: Ledger, job_id: str, folder: JobFolder, watch: Callable[[Done], None]
-) -> Iterator[None]:
+def _watching(ledger: Ledger, job_id: str, folder: JobFolder, watcher: Watcher) -> Iterator[None]:
     """Tell how far the job is, from a thread beside the block."""
     has_ended = threading.Event()
 
@@ -172,8 +182,10 @@ def _watching(
         while True:
             is_last = has_ended.wait(_LOOK_SECONDS)
             done = _done(ledger, _require(ledger, job_id), folder)
-            if done is not None and done.num_chunks and done != last:
-                watch(done)
+            if done is None:
+                watcher.on_read(ledger.progress(job_id).num_rows_read)
+            elif done.num_chunks and done != last:
+                watcher.on_chunk(done)
                 last = done
             if is_last:
                 return

@@ -1,5 +1,6 @@
 """The lines that a job prints where there is no terminal."""
 
+import itertools
 import re
 
 import pytest
@@ -30,3 +31,16 @@ def test_every_line_says_how_far_it_is_and_how_long_it_will_take(
     )
     assert last.startswith("100 %  400/400 subjects  4000 rows")
     assert "left" not in last
+
+
+def test_rows_are_told_when_there_are_a_quarter_more(capsys: pytest.CaptureFixture[str]) -> None:
+    console = JobConsole()
+    with console:
+        for num_rows in range(0, 1_001, 10):
+            console.on_read(num_rows)
+    numbers = [
+        int(line.removesuffix(" rows read")) for line in capsys.readouterr().err.splitlines()
+    ]
+    assert numbers[0] == 10
+    assert len(numbers) < 25
+    assert all(after > 1.25 * before for before, after in itertools.pairwise(numbers))
