@@ -27,18 +27,23 @@ class Task:
     artifact: Path
     expected: dict[str, bytes]
 
-    def start(self, out: Path, *options: str) -> "subprocess.Popen[str]":
+    def start(self, out: Path, *options: str, **environment: str) -> "subprocess.Popen[str]":
         words = ["impute", str(self.source), str(out), "--artifact", str(self.artifact)]
         words += ["--chunk-subjects", "10", "--grid-minutes", "5", *options]
         return subprocess.Popen(
             [sys.executable, "-m", "service", *words],
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "LACUNA_JOB_LEASE_SECONDS": "2", "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "LACUNA_JOB_LEASE_SECONDS": "2",
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
         )
 
-    def run(self, out: Path, *options: str) -> tuple[int, str]:
-        with self.start(out, *options) as process:
+    def run(self, out: Path, *options: str, **environment: str) -> tuple[int, str]:
+        with self.start(out, *options, **environment) as process:
             _, error = process.communicate(timeout=WAIT_SECONDS)
         return process.returncode, error
 
@@ -170,6 +175,24 @@ def test_an_interrupted_command_says_how_to_go_on(task: Task, tmp_path: Path) ->
         _, error = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 1
     assert "run the same command again" in error
+    assert task.run(out)[0] == 0
+    assert published(out) == task.expected
+
+
+def test_a_chunk_that_hangs_ends_the_command_and_the_next_one_fills_it(
+    task: Task, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with task.start(out) as process:
+        wait_for_parts(out, 1, process)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=WAIT_SECONDS)
+    (parts,) = out.glob(".job/*/parts")
+    os.mkfifo(parts / f".{NUM_CHUNKS - 1:06d}-1.parquet")  # nobody reads what is written there
+    code, error = task.run(out, LACUNA_JOB_CHUNK_TIMEOUT_SECONDS="5")
+    assert code == 1
+    assert f"chunk {NUM_CHUNKS - 1} of job {parts.parent.name} took longer than 5 s" in error
+    assert "Start again to go on" in error
     assert task.run(out)[0] == 0
     assert published(out) == task.expected
 
