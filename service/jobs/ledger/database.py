@@ -124,7 +124,8 @@ class Database:
                 if not _may_pass(error, attempt):
                     raise DatabaseError(_reason(error)) from error
                 gives_up = time.monotonic() >= deadline
-                self._outage.note_failure(_reason(error), gives_up=gives_up)
+                if not isinstance(error, IntegrityError):
+                    self._outage.note_failure(_reason(error), gives_up=gives_up)
                 if gives_up:
                     raise DatabaseAwayError(_reason(error)) from error
             else:

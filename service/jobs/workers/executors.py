@@ -30,7 +30,7 @@ def make_executor(
     if name == "process":
         return ProcessExecutor(settings, num_workers)
     if name == "ray":
-        # Optional, and seconds to import.
+        # Ray is optional.
         from service.jobs.workers.ray_executor import RayExecutor  # noqa: PLC0415
 
         return RayExecutor(settings, num_workers)

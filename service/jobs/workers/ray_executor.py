@@ -2,19 +2,23 @@
 
 Ray has no part in durability: a cluster that is killed loses the chunks in hand, and the next run
 goes on. Every machine needs the folder of the job, and a ledger that it can reach (PostgreSQL where
-there is more than one). RAY_ADDRESS names the cluster; without it, one is started here.
+there is more than one). RAY_ADDRESS names the cluster; without it, one is started here, that listens
+on the loopback interface alone, reports to nobody, and has little memory for objects: none passes.
 """
 
+import os
 import threading
-from typing import final
-
-import ray
+from typing import Any, final
 
 from service.jobs.workers.stalls import WorkerStalledError, end_process
 from service.jobs.workers.working import work
 from service.settings import Settings
 
 _LOOK_SECONDS = 0.5
+_OBJECT_STORE_BYTES = 100 * 2**20
+# Ray reads them as it is imported. The first keeps it on the loopback interface; its name is of other
+# systems, where this is the default.
+_OWN_CLUSTER = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 @final
@@ -27,10 +31,11 @@ class RayExecutor:
 
     def run(self, job_id: str, stop: threading.Event) -> None:
         """Let the cluster work until the job has ended."""
-        ray.init(configure_logging=False, log_to_driver=False, include_dashboard=False)
+        ray = _connect()
         try:
-            num_gpus = 0 if self._settings.device == "cpu" else int(_has_gpus())
-            task = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=3)(_work_there)
+            has_gpus = self._settings.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
+            options = {"num_cpus": 1, "num_gpus": int(has_gpus), "max_retries": 3}
+            task = ray.remote(**options)(_work_there)
             content = self._settings.model_dump_json()
             pending = [task.remote(content, job_id) for _ in range(self._num_workers)]
             while pending and not stop.is_set():
@@ -40,8 +45,19 @@ class RayExecutor:
             ray.shutdown()
 
 
-def _has_gpus() -> bool:
-    return ray.cluster_resources().get("GPU", 0) > 0
+def _connect() -> Any:
+    """Connect to the cluster that the environment names, or start one; return Ray's module."""
+    is_own = os.environ.get("RAY_ADDRESS", "") in ("", "local")
+    if is_own:
+        os.environ.update(_OWN_CLUSTER)
+    import ray  # noqa: PLC0415
+
+    options = {"configure_logging": False, "log_to_driver": False, "include_dashboard": False}
+    if is_own:
+        ray.init("local", object_store_memory=_OBJECT_STORE_BYTES, **options)
+    else:
+        ray.init(**options)
+    return ray
 
 
 def _work_there(settings: str, job_id: str) -> None:

@@ -105,7 +105,11 @@ class Worker:
         for lease in self._held.wait_until_done(self._leases.lease_seconds):
             with suppress(DatabaseError):
                 self._leases.release(lease)
-        raise WorkerStalledError("a chunk took too long; this worker ends, and its log says where")
+        raise WorkerStalledError(
+            f"a chunk took longer than {self._held.limit_seconds:g} s "
+            "(LACUNA_JOB_CHUNK_TIMEOUT_SECONDS), so this process ends; its log says which, and where "
+            "it stood. Start again to go on"
+        )
 
     def _beat(self, has_ended: threading.Event) -> None:
         limit_seconds = self._held.limit_seconds

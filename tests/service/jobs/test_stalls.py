@@ -13,6 +13,7 @@ import pytest
 from service.jobs.filling.filler import Filler
 from service.jobs.folder import JobFolder, make_private
 from service.jobs.ledger.database import Database
+from service.jobs.ledger.leases import Leases
 from service.jobs.ledger.records import JobRecord, PlannedChunk
 from service.jobs.workers.stalls import WorkerStalledError
 from service.jobs.workers.worker import Worker, WorkerOptions
@@ -154,6 +155,26 @@ def test_the_other_slot_finishes_its_chunk_before_the_worker_ends(
     assert [one.index for one in chunks if one.state == "done"] == finished
     assert len(finished) == 1
     assert not any(one.state == "running" for one in chunks)
+
+
+def test_what_the_other_slot_cannot_finish_within_a_lease_is_given_back_without_blame(
+    bench: Bench, hanging: Hanging
+) -> None:
+    bench.leases = Leases(bench.database, lease_seconds=1, retry_seconds=0)
+    bench.submit(LINES)
+    hanging.young_slot = "slot-1"
+    are_in_hand = threading.Barrier(2)
+
+    def before_fill(_index: int) -> None:
+        are_in_hand.wait(WAIT_SECONDS)
+        hanging.hang()
+
+    run_until_stalled(hanging.worker(bench, LineFiller(before_fill), num_slots=2))
+    chunks = bench.ledger.chunks(JOB)
+    assert [(one.state, one.num_deaths) for one in chunks] == [("pending", 0)] * len(chunks)
+    assert sorted(one.num_failures for one in chunks[:2]) == [0, 1]
+    assert bench.run().state == "succeeded"
+    assert bench.output() == output_of(LINES)
 
 
 def test_planning_has_no_limit(bench: Bench, hanging: Hanging) -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,8 @@ from tests.service.jobs.csv_tables import csv_table
 
 WAIT_SECONDS = 300.0
 NUM_CHUNKS = 16
-# A cluster on the loopback interface alone (Ray's name for the switch is of another time), with little
-# memory for objects, that reports to nobody.
-RAY = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": str(100 * 2**20),
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
+LISTENING = "0A"
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", f"{'0' * 24}01000000"}
 
 
 @dataclass(frozen=True)
@@ -32,18 +27,23 @@ class Task:
     artifact: Path
     expected: dict[str, bytes]
 
-    def start(self, out: Path, *options: str) -> "subprocess.Popen[str]":
+    def start(self, out: Path, *options: str, **environment: str) -> "subprocess.Popen[str]":
         words = ["impute", str(self.source), str(out), "--artifact", str(self.artifact)]
         words += ["--chunk-subjects", "10", "--grid-minutes", "5", *options]
         return subprocess.Popen(
             [sys.executable, "-m", "service", *words],
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **RAY, "LACUNA_JOB_LEASE_SECONDS": "2", "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "LACUNA_JOB_LEASE_SECONDS": "2",
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
         )
 
-    def run(self, out: Path, *options: str) -> tuple[int, str]:
-        with self.start(out, *options) as process:
+    def run(self, out: Path, *options: str, **environment: str) -> tuple[int, str]:
+        with self.start(out, *options, **environment) as process:
             _, error = process.communicate(timeout=WAIT_SECONDS)
         return process.returncode, error
 
@@ -114,12 +114,45 @@ def ray_workers(process_id: int) -> list[int]:
     ]
 
 
+def listening_addresses(process_ids: Iterable[int]) -> set[str]:
+    """Return the addresses, as the kernel writes them, on which processes accept connections."""
+    sockets = {
+        str(file.readlink())
+        for process_id in process_ids
+        for file in Path(f"/proc/{process_id}/fd").iterdir()
+        if file.is_symlink()
+    }
+    lines = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    return {
+        words[1].split(":")[0]
+        for words in lines
+        if words[3] == LISTENING and f"socket:[{words[9]}]" in sockets
+    }
+
+
+def assert_is_private(process_id: int) -> None:
+    """Check that a cluster is reached from this machine alone, reports to nobody, and is small."""
+    processes = list(descendants(process_id))
+    addresses = listening_addresses(processes)
+    assert addresses
+    assert addresses <= LOOPBACK
+    commands = {one: Path(f"/proc/{one}/cmdline").read_bytes() for one in processes}
+    (node,) = [one for one, words in commands.items() if b"--object_store_memory=" in words]
+    assert b"--object_store_memory=104857600" in commands[node]
+    assert b"RAY_USAGE_STATS_ENABLED=0" in Path(f"/proc/{node}/environ").read_bytes()
+
+
 def test_killed_ray_workers_are_replaced_and_no_chunk_that_was_done_is_done_again(
     task: Task, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     with task.start(out, "--executor", "ray", "--workers", "2") as process:
         wait_for_parts(out, 6, process)
+        assert_is_private(process.pid)
         done = {file.name[:6]: file.stat().st_mtime_ns for file in out.glob(".job/*/parts/0*")}
         killed = ray_workers(process.pid)
         for worker in killed:
@@ -142,6 +175,24 @@ def test_an_interrupted_command_says_how_to_go_on(task: Task, tmp_path: Path) ->
         _, error = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 1
     assert "run the same command again" in error
+    assert task.run(out)[0] == 0
+    assert published(out) == task.expected
+
+
+def test_a_chunk_that_hangs_ends_the_command_and_the_next_one_fills_it(
+    task: Task, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with task.start(out) as process:
+        wait_for_parts(out, 1, process)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=WAIT_SECONDS)
+    (parts,) = out.glob(".job/*/parts")
+    os.mkfifo(parts / f".{NUM_CHUNKS - 1:06d}-1.parquet")  # nobody reads what is written there
+    code, error = task.run(out, LACUNA_JOB_CHUNK_TIMEOUT_SECONDS="5")
+    assert code == 1
+    assert f"chunk {NUM_CHUNKS - 1} of job {parts.parent.name} took longer than 5 s" in error
+    assert "Start again to go on" in error
     assert task.run(out)[0] == 0
     assert published(out) == task.expected
 

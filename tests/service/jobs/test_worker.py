@@ -26,6 +26,7 @@ class Bench:
     """A job and workers on a ledger that a test can look into."""
 
     def __init__(self, database: Database, jobs_dir: Path) -> None:
+        self.database = database
         self.ledger = Ledger(database)
         self.leases = Leases(database, lease_seconds=30, retry_seconds=0)
         self.jobs_dir = jobs_dir
