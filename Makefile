@@ -26,11 +26,11 @@ PYTEST_ARGS ?=
 TEST_PROCESSES ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-demo demo test check bench bench-ode bench-serve bench-predictor bench-fuzz container fix wheels lock clean
+.PHONY: help install install-demo demo test check bench bench-ode bench-serve bench-predictor bench-fuzz bench-job-memory container fix wheels lock clean
 .NOTPARALLEL:
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(DEV_STAMP)  ## the whole environment, in .venv (Python 3.11 or later: PYTHON3=...)
 
@@ -81,6 +81,9 @@ bench-predictor: install  ## the predictor alone, beside what its arithmetic mus
 
 bench-fuzz: install  ## 20,000 bodies from the OpenAPI document, every answer checked (ARTIFACT=dir)
 	$(PYTHON) -m tests.benchmarks.fuzz --artifact $(ARTIFACT) $(BENCH_ARGS)
+
+bench-job-memory: install  ## memory of jobs of 8,000 to 800,000 stays (ARTIFACT=dir DATA=meds)
+	$(PYTHON) -m tests.benchmarks.job_memory --artifact $(ARTIFACT) --data $(DATA) $(BENCH_ARGS)
 
 container: install  ## build the image and ask a server in it (needs root, buildah, mmdebstrap)
 	$(PYTHON) -m pytest -m container tests/test_container.py $(PYTEST_ARGS)

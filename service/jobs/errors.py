@@ -16,9 +16,3 @@ class ChunkAlteredError(ServiceError):
     """Raised for a chunk that is missing, or is not the one that was planned."""
 
     status, title, code = 409, "A chunk was altered", "chunk_altered"
-
-
-class TooManyQuarantinedError(ServiceError):
-    """Raised where more subjects than the request allows have no answer."""
-
-    status, title, code = 422, "Too many subjects have no answer", "too_many_quarantined"

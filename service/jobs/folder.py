@@ -18,7 +18,10 @@ from pathlib import Path
 
 _MODE = 0o700
 _PLAN = "plan.json"
-_DELETED = ".deleted-"
+UPLOADING = ".uploading-"
+"""How the name of a folder begins whose job is not entered yet."""
+DELETED = ".deleted-"
+"""How the name of a folder begins that is being removed."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def make_private(folder: Path) -> Path:
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder in which somebody may still write: they lose its name first."""
-    condemned = folder.with_name(f"{_DELETED}{folder.name}")
+    condemned = folder.with_name(f"{DELETED}{folder.name}")
     with suppress(FileNotFoundError):
         folder.rename(condemned)
     shutil.rmtree(condemned, ignore_errors=True)

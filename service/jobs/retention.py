@@ -5,8 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from service.jobs.folder import JobFolder, remove_folder
-from service.jobs.intake import UPLOADING
+from service.jobs.folder import DELETED, UPLOADING, JobFolder, remove_folder
 from service.jobs.keeping import forget_artifacts
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.records import JobState
@@ -39,6 +38,6 @@ def clean_up(ledger: Ledger, jobs_dir: Path, *, retention_seconds: float) -> Non
 
 def _untouched_since(moment: float, jobs_dir: Path) -> Iterator[Path]:
     for folder in jobs_dir.iterdir():
-        is_ours = folder.name.startswith((UPLOADING, ".deleted-")) or len(folder.name) == 32
+        is_ours = folder.name.startswith((UPLOADING, DELETED)) or len(folder.name) == 32
         if is_ours and folder.is_dir() and folder.stat().st_mtime < moment:
             yield folder

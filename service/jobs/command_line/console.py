@@ -8,7 +8,7 @@ from typing import final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from service.jobs.filling.done import Done
+from service.jobs.command_line.done import Done
 
 
 @final

@@ -18,15 +18,15 @@ from typing import ClassVar, Protocol
 
 from model.artifact import Artifact
 from service.errors import ServiceError
+from service.jobs.command_line.done import Done
 from service.jobs.errors import JobInputError
-from service.jobs.filling.done import Done
 from service.jobs.folder import JobFolder, make_private
 from service.jobs.keeping import keep_artifact
 from service.jobs.ledger.database import Database
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.opening import database_url
 from service.jobs.ledger.records import JobRecord, JobState
-from service.jobs.planning.plan import check_request, load_plan
+from service.jobs.planning.plan import Plan, check_request, load_plan
 from service.jobs.planning.source import Source
 from service.jobs.publishing import sync, write_atomically
 from service.jobs.request import JobRequest
@@ -111,9 +111,9 @@ def run_standalone(
             raise JobFailedError(job.error_detail or "", code=job.error_code)
         if job.state != JobState.SUCCEEDED:
             raise JobStoppedError(f"the job is not finished; {JobStoppedError.again}")
-        done = _done(ledger, job, folder)
-        assert done is not None
-        return done
+        plan = _plan(job, folder)
+        assert plan is not None
+        return _done(ledger, job_id, plan)
 
 
 @contextmanager
@@ -179,12 +179,13 @@ def _watching(ledger: Ledger, job_id: str, folder: JobFolder, watcher: Watcher) 
 
     def look() -> None:
         last: Done | None = None
+        plan: Plan | None = None
         while True:
             is_last = has_ended.wait(_LOOK_SECONDS)
-            done = _done(ledger, _require(ledger, job_id), folder)
-            if done is None:
+            plan = plan or _plan(_require(ledger, job_id), folder)
+            if plan is None:
                 watcher.on_read(ledger.progress(job_id).num_rows_read)
-            elif done.num_chunks and done != last:
+            elif (done := _done(ledger, job_id, plan)).num_chunks and done != last:
                 watcher.on_chunk(done)
                 last = done
             if is_last:
@@ -199,12 +200,14 @@ def _watching(ledger: Ledger, job_id: str, folder: JobFolder, watcher: Watcher) 
         thread.join()
 
 
-def _done(ledger: Ledger, job: JobRecord, folder: JobFolder) -> Done | None:
-    """Sum up what is done, None before there is a plan."""
-    plan = None if job.plan is None else load_plan(folder.plan_of(job.plan))
-    if plan is None:
-        return None
-    progress = ledger.progress(job.id)
+def _plan(job: JobRecord, folder: JobFolder) -> Plan | None:
+    """Return the plan that counts, None before there is one."""
+    return None if job.plan is None else load_plan(folder.plan_of(job.plan))
+
+
+def _done(ledger: Ledger, job_id: str, plan: Plan) -> Done:
+    """Sum up what is done."""
+    progress = ledger.progress(job_id)
     return Done(
         plan,
         progress.num_chunks_done,

@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 from model.artifact import Artifact
 from service.jobs.folder import JobFolder
 from service.jobs.http.download import MEDIA_TYPES, as_one_file, joined
+from service.jobs.http.intake import Intake
 from service.jobs.http.views import (
     ChunkList,
     JobDetail,
@@ -24,7 +25,6 @@ from service.jobs.http.views import (
     job_summary,
 )
 from service.jobs.http.watching import after_which, watch
-from service.jobs.intake import Intake
 from service.jobs.ledger.database import DatabaseError
 from service.jobs.ledger.opening import Jobs
 from service.jobs.ledger.records import JobRecord, JobState

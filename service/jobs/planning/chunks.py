@@ -1,4 +1,7 @@
-"""Chunks: files of the rows of some whole subjects, in the order of the subjects."""
+"""Chunks: files of the rows of some whole subjects, in the order of the subjects.
+
+Of a subject with more than `MAX_ROWS_PER_SUBJECT` one row beyond is kept, so that this is known.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,10 +15,7 @@ from jaxtyping import Bool, Int
 
 from service.jobs.errors import ChunkAlteredError
 from service.jobs.publishing import sha256_of
-from service.jobs.reading.rows import TimeKind
-
-MAX_ROWS_PER_SUBJECT = 200_000
-"""A subject with more has no answer; one row beyond is kept, so that this is known."""
+from service.jobs.reading.rows import MAX_ROWS_PER_SUBJECT, SortedRows, TimeKind
 
 _TIME_KIND = b"time_kind"
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -35,15 +35,7 @@ class Chunk:
         return _path(folder, self.index)
 
 
-@dataclass(frozen=True)
-class ChunkRows:
-    """The rows of a chunk, and the kind of time that the job has."""
-
-    table: pa.Table
-    time_kind: TimeKind
-
-
-def read_chunk(folder: Path, chunk: Chunk) -> ChunkRows:
+def read_chunk(folder: Path, chunk: Chunk) -> SortedRows:
     """Read a chunk whole.
 
     Raises
@@ -60,7 +52,7 @@ def read_chunk(folder: Path, chunk: Chunk) -> ChunkRows:
         )
     with pa.ipc.open_file(pa.memory_map(str(path))) as reader:
         kind = TimeKind(int(reader.schema.metadata[_TIME_KIND]))
-        return ChunkRows(reader.read_all().combine_chunks(), kind)
+        return SortedRows(reader.read_all().combine_chunks(), kind)
 
 
 def cut(

@@ -19,7 +19,7 @@ import numpy as np
 from model.data.variables import Catalogue
 from service.errors import SeriesRefusedError
 from service.inference.query import queryable_channel
-from service.jobs.errors import JobInputError, TooManyQuarantinedError
+from service.jobs.errors import JobInputError
 from service.jobs.planning.chunks import Chunk, cut
 from service.jobs.planning.sorting import SortedRuns
 from service.jobs.publishing import sha256_of_all, write_atomically
@@ -40,15 +40,6 @@ class Plan:
     ignored: Mapping[str, int]
     chunks: tuple[Chunk, ...]
     version: int = _PLAN_VERSION
-
-    def check_quarantined(self, num_quarantined: int, request: JobRequest) -> None:
-        """Raise `TooManyQuarantinedError` if more than the allowed share has no answer so far."""
-        allowed = request.max_quarantined_share * self.num_subjects
-        if num_quarantined > allowed:
-            raise TooManyQuarantinedError(
-                f"{num_quarantined} of {self.num_subjects} subjects have no answer so far, and "
-                f"`max_quarantined_share` allows {int(allowed)}; the quarantine files say why"
-            )
 
 
 def _tell_nobody(_num_rows: int) -> None:

@@ -1,6 +1,8 @@
 """Sorting rows by subject, however many there are: sorted runs on disk, then merged.
 
-Memory is bounded by the size of a run and by `_MAX_OPEN` batches, whatever the size of the input.
+Memory is bounded by the rows of a run, whatever the size of the input: as many are collected, and no
+more than half as many are in hand while `_MAX_OPEN` runs are merged. Runs are read, not mapped: the
+pages of mapped files count as memory of the process until the system wants them back.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _RUN_ROWS = 500_000
-_BATCH_ROWS = 16_384
-_MAX_OPEN = 64
+_BATCH_ROWS = 8_192
+_MAX_OPEN = 32
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -85,7 +87,7 @@ class _Run:
     """A sorted file of which one batch is in memory."""
 
     def __init__(self, file: Path) -> None:
-        self._reader = pa.ipc.open_file(pa.memory_map(str(file)))
+        self._reader = pa.ipc.open_file(pa.OSFile(str(file)))
         self._next = 0
         self._batch: pa.RecordBatch | None = None
 

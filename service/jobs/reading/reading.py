@@ -16,10 +16,10 @@ from model.data.series import Cohort, offsets_from_counts
 from model.data.variables import Catalogue
 from service.errors import Fault, SeriesRefusedError
 from service.inference.observations import find_channel, find_conversion
-from service.jobs.planning.chunks import MAX_ROWS_PER_SUBJECT, ChunkRows
 from service.jobs.reading.clocks import Clocks, RowTimes, refuse_spans, refuse_times
 from service.jobs.reading.labels import Labels
 from service.jobs.reading.refusals import Refusals
+from service.jobs.reading.rows import MAX_ROWS_PER_SUBJECT, SortedRows
 from service.jobs.reading.static_columns import read_statics
 
 
@@ -49,7 +49,7 @@ class _Measured:
     values: Float[np.ndarray, " row"]
 
 
-def read_series(rows: ChunkRows, catalogue: Catalogue) -> ReadChunk:
+def read_series(rows: SortedRows, catalogue: Catalogue) -> ReadChunk:
     """Read every series of a chunk."""
     table = rows.table
     subjects = table.column("subject_id").combine_chunks()

@@ -13,6 +13,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
+MAX_ROWS_PER_SUBJECT = 200_000
+"""A subject with more has no answer."""
+
 EMPTY: Mapping[str, int] = MappingProxyType({})
 
 
@@ -35,6 +38,14 @@ class Rows:
 
     batch: pa.RecordBatch
     ignored: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True)
+class SortedRows:
+    """All rows of some subjects, sorted by subject, and the kind of time that the job has."""
+
+    table: pa.Table
+    time_kind: TimeKind
 
 
 def schema(subject_type: pa.DataType) -> pa.Schema:

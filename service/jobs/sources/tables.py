@@ -26,7 +26,9 @@ REQUIRED_COLUMNS = (*QUERY_COLUMNS, "variable", "value")
 OPTIONAL_COLUMNS = ("unit", "text_value")
 
 _BATCH_ROWS = 65_536
-_BLOCK_BYTES = 4 * 2**20
+# Of CSV; Arrow reads some thirty blocks ahead.
+_BLOCK_BYTES = 2**20
+_BUFFER_BYTES = 256 * 2**10
 _DELIMITERS = ",;\t|"
 
 
@@ -73,8 +75,15 @@ def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
 
 
 def parquet_batches(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Stream the wanted columns of a file, and those of the optional ones that it has."""
-    with reading("Parquet"), pq.ParquetFile(file) as opened:
+    """Stream the wanted columns of a file, and those of the optional ones that it has.
+
+    Of a row group that is begun, Arrow holds what it has read of the columns of text, compressed.
+    """
+    with (
+        reading("Parquet"),
+        # Arrow would read ahead, and keep all of the file until its end.
+        pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES) as opened,
+    ):
         found = opened.schema_arrow.names
         check_columns(found, columns)
         yield from opened.iter_batches(_BATCH_ROWS, columns=_chosen(found, columns))

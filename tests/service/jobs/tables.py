@@ -1,7 +1,7 @@
 """Tables of several subjects for tests, in every input format, and jobs over them."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,10 @@ import pyarrow.parquet as pq
 
 from model.data.catalogue import CATALOGUE
 from model.runtime.predictor import Predictor
-from service.jobs.filling.done import Done
-from service.jobs.planning.source import Source
+from service.jobs.filling.filling import ChunkResult, fill_chunk
+from service.jobs.planning.plan import Plan, make_plan
 from service.jobs.request import JobRequest
 from tests.series import random_cohort
-from tests.service.jobs.whole_job import run_job
 
 Json = dict[str, Any]
 EPOCH_MICROSECONDS = int(np.datetime64("2026-03-01T07:00:00", "us").astype(np.int64))
@@ -25,10 +24,11 @@ EPOCH_MICROSECONDS = int(np.datetime64("2026-03-01T07:00:00", "us").astype(np.in
 
 @dataclass(frozen=True)
 class Filled:
-    """A job that is done, and its folder."""
+    """What became of the chunks of a plan; the parts are in the folder."""
 
     folder: Path
-    done: Done
+    plan: Plan
+    results: tuple[ChunkResult, ...]
 
     @property
     def parts(self) -> list[bytes]:
@@ -63,12 +63,26 @@ def fill(
     folder: Path,
     *,
     times: Path | None = None,
-    watch: Callable[[Done], None] = lambda _done: None,
     **request: Any,
 ) -> Filled:
-    """Run a job over a file; the format is Parquet unless another is named."""
+    """Plan a file and fill its chunks in turn; the format is Parquet unless another is named."""
     asked = JobRequest.model_validate({"format": "parquet", **request})
-    return Filled(folder, run_job(predictor, Source(path, times), asked, folder, watch))
+    plan = make_plan(path, asked, folder, predictor.artifact.catalogue, times=times)
+    parts, quarantine = folder / "parts", folder / "quarantine"
+    for made in (parts, quarantine):
+        made.mkdir()
+    results = [
+        fill_chunk(
+            predictor,
+            asked,
+            folder,
+            chunk,
+            parts / f"{chunk.index:06d}.{asked.output.format}",
+            quarantine / f"{chunk.index:06d}.ndjson",
+        )
+        for chunk in plan.chunks
+    ]
+    return Filled(folder, plan, tuple(results))
 
 
 def observations(num_subjects: int, seed: int = 0, **changes: Any) -> list[Json]:

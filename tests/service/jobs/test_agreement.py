@@ -110,7 +110,7 @@ def test_other_units_and_duplicates(
     ]
     source = write_parquet(tmp_path / "in.parquet", rows)
     filled = fill(predictor, source, tmp_path / "out")
-    assert filled.done.num_dropped == 3
+    assert sum(result.num_dropped for result in filled.results) == 3
     assert {one["variable"] for one in filled.rows} == {"Temp", "HR", "MAP", "Glucose"}
     assert_agrees(client, rows, filled, float)
 

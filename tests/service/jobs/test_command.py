@@ -99,3 +99,14 @@ def test_failures_end_with_1_and_a_reason(tiny_artifact: Path, tmp_path: Path) -
     )
     assert failed.returncode == 1
     assert "`subject_id` is missing" in failed.stderr
+
+
+def test_a_folder_with_anything_else_is_not_touched(tiny_artifact: Path, tmp_path: Path) -> None:
+    source = write_parquet(tmp_path / "in.parquet", ROWS)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("dear")
+    refused = run(source, mine, "--artifact", tiny_artifact, "--device", "cpu")
+    assert refused.returncode == 1
+    assert "not empty" in refused.stderr
+    assert [file.name for file in mine.iterdir()] == ["thesis.txt"]

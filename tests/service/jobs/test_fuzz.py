@@ -121,7 +121,7 @@ def test_every_subject_has_a_defined_end(
     @given(rows=rows_of, asked=FILLS)
     def run(rows: list[Json], asked: Json) -> None:
         folder = tmp_path_factory.mktemp("fuzz")
-        options: dict[str, Any] = {"fill": asked, "max_quarantined_share": 1.0}
+        options: dict[str, Any] = {"fill": asked}
         alone = fill(predictor, write(folder / "a", good, kind), folder / "alone", **options)
         source = write(folder / "b", rows + good, kind)
         filled = fill(predictor, source, folder / "out", chunk_subjects=2, **options)

@@ -13,9 +13,7 @@ import pytest
 from model.artifact import Artifact
 from model.runtime.predictor import Prediction, Predictor, Request
 from service.errors import Fault
-from service.jobs.errors import TooManyQuarantinedError
 from service.jobs.filling import choosing
-from service.jobs.filling.done import Done
 from service.jobs.filling.filling import PREDICTION_FAILED
 from service.jobs.planning import chunks
 from tests.service.jobs.tables import (
@@ -62,11 +60,10 @@ def test_a_bad_subject_is_quarantined_alone(
         write_csv(tmp_path / "mixed.csv", bad + GOOD),
         tmp_path / "b",
         format="csv",
-        max_quarantined_share=0.3,
     )
     assert mixed.quarantined == {"x": fault}
     assert mixed.parts == alone.parts
-    assert mixed.done.num_subjects == 4
+    assert mixed.plan.num_subjects == 4
     line = (tmp_path / "b" / "quarantine" / "000000.ndjson").read_text()
     assert "nonsense" not in line
     assert "furlongs" not in line
@@ -75,9 +72,7 @@ def test_a_bad_subject_is_quarantined_alone(
 def test_a_chunk_may_hold_bad_subjects_alone(predictor: Predictor, tmp_path: Path) -> None:
     bad, fault = BAD["unknown variable"]
     source = write_csv(tmp_path / "mixed.csv", bad + GOOD)
-    filled = fill(
-        predictor, source, tmp_path / "b", format="csv", max_quarantined_share=0.3, chunk_subjects=1
-    )
+    filled = fill(predictor, source, tmp_path / "b", format="csv", chunk_subjects=1)
     assert filled.quarantined == {"x": fault}
     assert len({one["subject_id"] for one in filled.rows}) == 3
 
@@ -90,7 +85,7 @@ def test_times_before_1900_and_without_offset(predictor: Predictor, tmp_path: Pa
         row("z", 3.5, "HR", 80.0),
     ]
     source = write_csv(tmp_path / "in.csv", bad + dated)
-    filled = fill(predictor, source, tmp_path / "out", format="csv", max_quarantined_share=0.5)
+    filled = fill(predictor, source, tmp_path / "out", format="csv")
     assert filled.quarantined == {
         "x": Fault.TIME_OUT_OF_RANGE,
         "y": Fault.TIME_WITHOUT_OFFSET,
@@ -108,31 +103,12 @@ def test_too_many_rows_and_times_are_refused(
     long = [row("long", 0.0, "HR", 80.0), row("long", 600.0, "HR", 90.0)]
     good = [row("z", 0.0, "HR", 80.0)]
     source = write_parquet(tmp_path / "in.parquet", many + long + good)
-    filled = fill(predictor, source, tmp_path / "out", max_quarantined_share=0.9)
+    filled = fill(predictor, source, tmp_path / "out")
     assert filled.quarantined == {
         "many": Fault.TOO_MANY_OBSERVATIONS,
         "long": Fault.TOO_MANY_QUERY_TIMES,
     }
     assert [one["subject_id"] for one in filled.rows] == ["z"]
-
-
-@pytest.mark.parametrize(("allowed", "fails"), [(0.24, True), (0.25, False)])
-def test_more_than_the_set_share_fails_the_job(
-    predictor: Predictor, tmp_path: Path, allowed: float, fails: bool
-) -> None:
-    source = write_parquet(tmp_path / "in.parquet", [*GOOD, row("x", 0.0, "nonsense", 1.0)])
-    told: list[Done] = []
-
-    def run() -> None:
-        fill(predictor, source, tmp_path / "o", watch=told.append, max_quarantined_share=allowed)
-
-    if not fails:
-        run()
-        assert told[-1].num_quarantined == 1
-        return
-    with pytest.raises(TooManyQuarantinedError, match="1 of 4 subjects have no answer"):
-        run()
-    assert (tmp_path / "o" / "quarantine" / "000000.ndjson").read_text().count("\n") == 1
 
 
 class Failing:
@@ -158,7 +134,7 @@ def test_a_series_that_breaks_the_model_breaks_no_other(
 ) -> None:
     source = write_parquet(tmp_path / "in.parquet", observations(9, seed=2))
     failing = Failing(predictor, lambda subject: subject in ("s003", "s008"))
-    filled = fill(failing, source, tmp_path / "out", max_quarantined_share=0.5)
+    filled = fill(failing, source, tmp_path / "out")
     assert filled.quarantined == {"s003": PREDICTION_FAILED, "s008": PREDICTION_FAILED}
     answered = {one["subject_id"] for one in filled.rows}
     assert answered == {f"s{number:03d}" for number in (0, 1, 2, 4, 5, 6, 7)}
@@ -168,8 +144,8 @@ def test_rows_without_an_owner_are_counted(predictor: Predictor, tmp_path: Path)
     ownerless: list[dict[str, Any]] = [row("", 0.0, "HR", 80.0), row("", 1.0, "HR", 81.0)]
     source = write_csv(tmp_path / "in.csv", ownerless + GOOD)
     filled = fill(predictor, source, tmp_path / "out", format="csv")
-    assert filled.done.plan.ignored == {"missing_subject": 2}
-    assert filled.done.plan.num_rows == len(GOOD) + 2
+    assert filled.plan.ignored == {"missing_subject": 2}
+    assert filled.plan.num_rows == len(GOOD) + 2
 
 
 def test_unusable_rows_may_be_ignored(predictor: Predictor, tmp_path: Path) -> None:
@@ -178,7 +154,7 @@ def test_unusable_rows_may_be_ignored(predictor: Predictor, tmp_path: Path) -> N
     source = write_parquet(tmp_path / "b.parquet", extra + GOOD)
     filled = fill(predictor, source, tmp_path / "b", unusable_rows="ignore")
     assert filled.parts == alone.parts
-    assert filled.done.plan.ignored == {"unknown_variable": 1, "unknown_unit": 1}
+    assert filled.plan.ignored == {"unknown_variable": 1, "unknown_unit": 1}
 
 
 def test_statics_that_cannot_be_used_are_as_good_as_absent(
@@ -208,7 +184,7 @@ def test_quarantine_lines_are_json(predictor: Predictor, tmp_path: Path) -> None
     subject = 'q"\\\n é'
     rows = [*GOOD, row(subject, 0.0, "nonsense", 1.0)]
     source = write_parquet(tmp_path / "in.parquet", rows)
-    fill(predictor, source, tmp_path / "out", max_quarantined_share=0.5)
+    fill(predictor, source, tmp_path / "out")
     lines = (tmp_path / "out" / "quarantine" / "000000.ndjson").read_text().splitlines()
     found = [json.loads(line) for line in lines]
     assert [one["subject_id"] for one in found] == [subject]

@@ -1,4 +1,4 @@
-"""A job is taken up where it stopped, and by nothing else than what it began with."""
+"""Planning and filling: what chunks hold, which times are asked for, what is refused."""
 
 import hashlib
 import itertools
@@ -16,14 +16,12 @@ from model.data.catalogue import CATALOGUE
 from model.runtime.predictor import Predictor
 from service.errors import Fault, ServiceError
 from service.jobs.errors import ChunkAlteredError, JobInputError
-from service.jobs.filling.done import Done
 from service.jobs.planning.chunks import cut, read_chunk
 from service.jobs.planning.plan import load_plan, make_plan
 from service.jobs.planning.sorting import SortedRuns
 from service.jobs.reading.rows import TimeKind, schema
 from service.jobs.request import InputFormat, JobRequest
 from tests.service.jobs.tables import (
-    Filled,
     fill,
     observations,
     row,
@@ -32,67 +30,6 @@ from tests.service.jobs.tables import (
 )
 
 ROWS = observations(7, seed=9, mean_observations=10)
-
-
-class StoppedError(Exception):
-    """What stands for a kill."""
-
-
-def contents(filled: Filled) -> dict[str, bytes]:
-    return {
-        str(file.relative_to(filled.folder)): file.read_bytes()
-        for file in sorted(filled.folder.rglob("*"))
-        if file.is_file()
-    }
-
-
-@pytest.mark.parametrize("last", [1, 2, 3])
-def test_a_stopped_job_ends_as_if_it_never_stopped(
-    predictor: Predictor, tmp_path: Path, last: int
-) -> None:
-    source = write_parquet(tmp_path / "in.parquet", ROWS)
-    whole = fill(predictor, source, tmp_path / "whole", chunk_subjects=2)
-
-    def stop(done: Done) -> None:
-        if done.num_chunks == last:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        fill(predictor, source, tmp_path / "cut", watch=stop, chunk_subjects=2)
-    told: list[Done] = []
-    again = fill(predictor, source, tmp_path / "cut", watch=told.append, chunk_subjects=2)
-    assert contents(again) == contents(whole)
-    assert again.done == told[-1] == whole.done
-    assert fill(predictor, source, tmp_path / "cut", chunk_subjects=2).done == whole.done
-
-
-def test_an_unfinished_part_is_made_again(predictor: Predictor, tmp_path: Path) -> None:
-    source = write_parquet(tmp_path / "in.parquet", ROWS)
-
-    def stop(_done: Done) -> None:
-        raise StoppedError
-
-    with pytest.raises(StoppedError):
-        fill(predictor, source, tmp_path / "out", watch=stop, chunk_subjects=2)
-    (tmp_path / "out" / "parts" / ".000001.parquet.partial").write_bytes(b"half")
-    (tmp_path / "out" / "parts" / "000001.parquet").write_bytes(b"not yet in the results")
-    again = fill(predictor, source, tmp_path / "out", chunk_subjects=2)
-    whole = fill(predictor, source, tmp_path / "whole", chunk_subjects=2)
-    assert contents(again) == contents(whole)
-
-
-def test_another_job_input_or_model_is_refused(predictor: Predictor, tmp_path: Path) -> None:
-    source = write_parquet(tmp_path / "in.parquet", ROWS)
-    fill(predictor, source, tmp_path / "out")
-    with pytest.raises(JobInputError, match="another request"):
-        fill(predictor, source, tmp_path / "out", seed=1)
-    write_parquet(source, ROWS[:-1])
-    with pytest.raises(JobInputError, match="the input is not the one"):
-        fill(predictor, source, tmp_path / "out")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("dear")
-    with pytest.raises(JobInputError, match="not empty"):
-        fill(predictor, source, tmp_path / "mine")
 
 
 def test_an_altered_chunk_is_refused(tmp_path: Path) -> None:
@@ -111,10 +48,10 @@ def test_an_altered_chunk_is_refused(tmp_path: Path) -> None:
 def test_a_result_tells_the_hash_of_its_part(predictor: Predictor, tmp_path: Path) -> None:
     source = write_parquet(tmp_path / "in.parquet", ROWS)
     filled = fill(predictor, source, tmp_path / "out")
-    digest = hashlib.sha256(filled.parts[0]).hexdigest()
-    assert digest in (tmp_path / "out" / "results" / "000000.json").read_text()
-    assert filled.done.num_rows == filled.table.num_rows
-    assert filled.done.num_abstained == sum(one["status"] == "abstained" for one in filled.rows)
+    (result,) = filled.results
+    assert result.sha256 == hashlib.sha256(filled.parts[0]).hexdigest()
+    assert result.num_rows == filled.table.num_rows
+    assert result.num_abstained == sum(one["status"] == "abstained" for one in filled.rows)
 
 
 def test_a_table_of_times_is_answered_as_it_asks(predictor: Predictor, tmp_path: Path) -> None:
@@ -132,7 +69,6 @@ def test_a_table_of_times_is_answered_as_it_asks(predictor: Predictor, tmp_path:
         format="csv",
         fill={"kind": "times_table"},
         variables=["HR"],
-        max_quarantined_share=0.5,
     )
     found = [(one["subject_id"], one["time"]) for one in filled.rows]
     assert found == [("s002", 1.5), ("s002", 5.25), ("s005", 60.0)]

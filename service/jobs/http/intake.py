@@ -14,7 +14,7 @@ from fastapi import Request
 from model.artifact import Artifact
 from model.errors import ArtifactError
 from service.errors import InvalidRequestError, NoCapacityError, NotReadyError
-from service.jobs.folder import JobFolder, make_private
+from service.jobs.folder import UPLOADING, JobFolder, make_private
 from service.jobs.http.uploads import receive
 from service.jobs.keeping import keep_artifact
 from service.jobs.ledger.ledger import Ledger
@@ -26,7 +26,6 @@ from service.jobs.request import JobRequest
 from service.jobs.submitting import JobInput, new_submission
 from service.wire import parse_body
 
-UPLOADING = ".uploading-"
 _MAX_KEY_LENGTH = 255
 
 

@@ -1,0 +1,18 @@
+"""How much of a job is done."""
+
+from dataclasses import dataclass
+
+from service.jobs.planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class Done:
+    """Sums over the chunks that are done, of a plan."""
+
+    plan: Plan
+    num_chunks: int
+    num_subjects: int
+    num_rows: int
+    num_abstained: int
+    num_quarantined: int
+    num_dropped: int
