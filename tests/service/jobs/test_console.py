@@ -6,7 +6,7 @@ import re
 import pytest
 
 from service.jobs.command_line.console import JobConsole
-from service.jobs.filling.done import Done
+from service.jobs.command_line.done import Done
 from service.jobs.planning.plan import Plan
 
 PLAN = Plan("", num_rows=4_000, num_subjects=400, ignored={}, chunks=())
