@@ -165,7 +165,8 @@ class Settings(BaseSettings):
         gt=0,
         description="How long one attempt at a chunk may take, in seconds; then its worker gives it up "
         "and is replaced, and the third time the job fails. Less finds a hung worker sooner; more "
-        "bears larger chunks and slower machines. 256 stays took nine seconds of a core.",
+        "bears larger chunks and slower machines. 256 stays took nine seconds of a core; the "
+        "first chunk of a worker waits for the model as well.",
     )
     job_retention_days: float = Field(
         default=30.0,

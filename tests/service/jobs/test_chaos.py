@@ -145,21 +145,13 @@ def test_input_that_changed_fails_the_job_until_it_is_restored(
     assert shop.finish(job_id) == case.expected
 
 
-def hang_at(shop: Plant, job_id: str, *, chunk: int, attempts: int) -> None:
-    """Make the first attempts at a chunk wait for ever: they write to a pipe that nobody reads."""
-    folder = JobFolder(shop.jobs_dir / job_id)
-    folder.make()
-    for epoch in range(1, attempts + 1):
-        os.mkfifo(folder.parts / f".{chunk:06d}-{epoch}.parquet")
-
-
 def work_in_processes(shop: Plant) -> None:
     """Work in processes that are replaced, with little time for a chunk, until all is done."""
     settings = Settings(
         jobs_dir=shop.jobs_dir,
         jobs_database_url=shop.url,
         job_lease_seconds=shop.lease_seconds,
-        job_chunk_timeout_seconds=3,
+        job_chunk_timeout_seconds=20,  # the first chunk of a process waits for the model as well
     )
     processes = WorkerProcesses(settings, 1, "--until-idle", max_restarts=5)
     processes.start()
@@ -173,23 +165,12 @@ def test_a_chunk_that_hangs_ends_its_process_and_the_next_one_fills_it(
     shop: Plant, case: Case
 ) -> None:
     job_id = shop.submit(case.source, REQUEST)
-    hang_at(shop, job_id, chunk=3, attempts=1)
+    folder = JobFolder(shop.jobs_dir / job_id)
+    folder.make()
+    os.mkfifo(folder.parts / ".000003-1.parquet")  # nobody reads what the first attempt writes
     work_in_processes(shop)
     assert shop.output(job_id) == case.expected
     assert shop.ledger.chunks(job_id)[3].num_failures == 1
-
-
-def test_a_chunk_that_always_hangs_fails_the_job_until_it_is_mended(
-    shop: Plant, case: Case
-) -> None:
-    job_id = shop.submit(case.source, REQUEST)
-    hang_at(shop, job_id, chunk=3, attempts=3)
-    work_in_processes(shop)
-    job = shop.job(job_id)
-    assert (job.state, job.error_code) == ("failed", "chunk_stalled")
-    assert "chunk 3 " in str(job.error_detail)
-    shop.ledger.resume(job_id)
-    assert shop.finish(job_id) == case.expected
 
 
 @pytest.fixture
