@@ -26,7 +26,8 @@ REQUIRED_COLUMNS = (*QUERY_COLUMNS, "variable", "value")
 OPTIONAL_COLUMNS = ("unit", "text_value")
 
 _BATCH_ROWS = 65_536
-_BLOCK_BYTES = 4 * 2**20
+# Of CSV; Arrow reads some thirty blocks ahead.
+_BLOCK_BYTES = 2**20
 _BUFFER_BYTES = 256 * 2**10
 _DELIMITERS = ",;\t|"
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from service.jobs.planning.sorting import SortedRuns
-from service.jobs.sources.tables import REQUIRED_COLUMNS, parquet_batches
+from service.jobs.sources.tables import REQUIRED_COLUMNS, parquet_batches, read_csv
 
 _MAPS = Path("/proc/self/maps")
 _RUN_ROWS = 4_096
@@ -61,6 +61,15 @@ def test_reading_a_longer_parquet_file_holds_no_more(tmp_path: Path) -> None:
         for size in (3, 30)
     )
     assert long <= _MAX_RATIO * short
+
+
+def test_reading_a_csv_file_holds_a_part_of_it(tmp_path: Path) -> None:
+    lines = b"".join(b"s%07d,%d.25,HR,80.5\n" % (number, number % 48) for number in range(50_000))
+    path = tmp_path / "long.csv"
+    with path.open("wb") as file:
+        file.write(b"subject_id,time,variable,value\n")
+        file.writelines([lines] * 60)
+    assert peak_bytes(read_csv(path)) < path.stat().st_size
 
 
 def test_merging_more_runs_holds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
