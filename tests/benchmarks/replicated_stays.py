@@ -42,8 +42,7 @@ class StayPool:
         """Read a MEDS data set; of a stay the first rows by time, if a number of them is given."""
         table = pq.read_table(data / "data", columns=list(_COLUMNS))
         # Rows without a time, which are statics, are known on arrival.
-        order = [("time", "ascending")]
-        table = table.take(pc.sort_indices(table, sort_keys=order, null_placement="at_start"))
+        table = table.take(pc.sort_indices(table, sort_keys=[("time", "ascending", "at_start")]))
         encoded = table.column("subject_id").combine_chunks().dictionary_encode()
         owners = encoded.indices.to_numpy().astype(np.int64)
         if rows_per_stay is not None:
