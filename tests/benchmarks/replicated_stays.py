@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int
 
 _COLUMNS = ("subject_id", "time", "code", "numeric_value", "unit")
-# Near the golden section of the stays: neighbours in the file are far apart in the sorted order.
+# Near the golden section of the stays: neighbors in the file are far apart in the sorted order.
 _STRIDE_SHARE = 0.618
 
 
