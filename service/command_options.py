@@ -73,6 +73,7 @@ def load(settings: "Settings") -> "Predictor":
         backend=settings.backend,
         device=settings.device,
         num_threads=settings.num_threads,
+        own_process=settings.model_process,
     )
 
 

@@ -51,6 +51,12 @@ class Settings(BaseSettings):
         description="Threads of one computation on the CPU. The network is small: more threads "
         "help only requests of many series, and cost all of them dearly on shared cores.",
     )
+    model_process: bool = Field(
+        default=True,
+        description="Whether the model runs in a process of its own. Then it and HTTP use two "
+        "processors instead of taking turns, and a crash of it is survived; that takes some 30 MiB "
+        "for each loaded model, and a millisecond of a request that comes alone.",
+    )
     max_body_bytes: int = Field(
         default=8 * 2**20,
         ge=1,

@@ -12,15 +12,26 @@ from model.errors import ArtifactError
 from model.runtime.backends import Backend, Device, load_predictor
 from model.runtime.predictor import Predictor, Request
 from model.runtime.self_test import self_test
+from service.model_process.process_predictor import ProcessPredictor
 from service.registry.registry import active_artifact_dir
 
 _logger = logging.getLogger("service.loading")
 
 
 def open_predictor(
-    directory: Path, *, backend: Backend, device: Device, num_threads: int
+    directory: Path,
+    *,
+    backend: Backend,
+    device: Device,
+    num_threads: int,
+    own_process: bool = False,
 ) -> Predictor:
     """Load an artifact, or the active one of a registry, warm up and test what computes its answers.
+
+    Parameters
+    ----------
+    own_process
+        Whether the model runs in a process of its own; see `ProcessPredictor`.
 
     Raises
     ------
@@ -31,7 +42,8 @@ def open_predictor(
     if not directory.is_dir():
         raise ArtifactError(f"{directory} is not a directory")
     artifact = load_artifact(active_artifact_dir(directory))
-    predictor = load_predictor(artifact, backend=backend, device=device, num_threads=num_threads)
+    make = ProcessPredictor if own_process else load_predictor
+    predictor = make(artifact, backend=backend, device=device, num_threads=num_threads)
     warm_up(predictor)
     name = f"{artifact.manifest.name} {artifact.manifest.version}"
     if not self_test(predictor):

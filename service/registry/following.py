@@ -92,6 +92,7 @@ class RegistryFollower:
                 backend=self._settings.backend,
                 device=self._settings.device,
                 num_threads=self._settings.num_threads,
+                own_process=self._settings.model_process,
             )
             if _version(predictor) != version:
                 raise ArtifactError(f"its manifest says that it is version {_version(predictor)}")

@@ -68,4 +68,5 @@ class LoadingThread:
             backend=settings.backend,
             device=settings.device,
             num_threads=settings.num_threads,
+            own_process=settings.model_process,
         )

@@ -1,6 +1,7 @@
 """`python -m service serve` as a process of its own, with the settings that a test names."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,6 +41,11 @@ class ServerProcess:
         lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines()
         (line,) = [one for one in lines if one.startswith("VmRSS")]
         return int(line.split()[1]) / 1024
+
+    def model_process_id(self) -> int:
+        """Return the process that has the model, by the last line of the log that names one."""
+        lines = self.log.read_text(encoding="utf-8")
+        return int(re.findall(r"process (\d+) has the model", lines)[-1])
 
     def error_lines(self) -> list[str]:
         """Return what the server complains about in its log."""

@@ -1,6 +1,8 @@
 """Clients that leave or stall, against a real server: the others get the predictor's own answers."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.service.raw_connection import SECONDS, RawConnection, Reply, head
 from tests.service.server_process import ServerProcess, server_process
 
 CAPACITY = 8
+NUM_KILLS = 3
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +150,25 @@ def test_a_body_that_never_ends_is_given_up_and_so_is_its_connection(
     with server_process(tiny_artifact, log, body_timeout_seconds=1) as server:
         asyncio.run(asyncio.wait_for(run(server.port), SECONDS))
         assert server.error_lines() == []
+
+
+def test_a_model_whose_process_is_killed_under_load_loses_no_answer(
+    tiny_artifact: Path, tmp_path: Path, cases: list[Case]
+) -> None:
+    async def kill(server: ServerProcess) -> None:
+        for _ in range(NUM_KILLS):
+            # Answers of its own in between: the next process is not killed over the same request.
+            await right_answers(server.port, cases[:4])
+            os.kill(server.model_process_id(), signal.SIGKILL)
+        await right_answers(server.port, cases)
+
+    async def run(server: ServerProcess) -> None:
+        loads = [right_answers(server.port, cases[at:] + cases[:at]) for at in (0, 7, 14)]
+        await asyncio.gather(kill(server), *loads)
+
+    with server_process(tiny_artifact, tmp_path / "log.txt") as server:
+        asyncio.run(asyncio.wait_for(run(server), SECONDS))
+        # A line for each death, and no other complaint.
+        assert len(server.error_lines()) == NUM_KILLS
+        server.terminate()
+        assert server.exit_status() == 0

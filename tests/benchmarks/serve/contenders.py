@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.benchmarks.serve.processes import SERVER_CORE, ProcessTree, pin
@@ -20,17 +20,19 @@ _START_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Contender:
-    """A server: what it is, and the arguments of Python that start it."""
+    """A server: what it is, the arguments of Python that start it, and its own environment."""
 
     about: str
     arguments: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 _LITSERVE = "our predictor (onnx), reading and answer form: one HTTP process, one worker, batches of up to 32"
+_OURS = ("-m", "service", "serve", "--artifact", "{artifact}", "--port", "{port}")
 CONTENDERS: Mapping[str, Contender] = {
-    "ours": Contender(
-        "this server, one process",
-        ("-m", "service", "serve", "--artifact", "{artifact}", "--port", "{port}"),
+    "ours": Contender("this server: a process for HTTP, one for the model", _OURS),
+    "ours-in-one": Contender(
+        "this server, all in one process", _OURS, {"LACUNA_MODEL_PROCESS": "false"}
     ),
     "naive": Contender(
         "FastAPI with typed models and eager PyTorch, one process",
@@ -62,7 +64,8 @@ def serving(name: str, artifact: Path, *, is_pinned: bool) -> Iterator[Server]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     arguments = [one.format(artifact=artifact, port=port) for one in CONTENDERS[name].arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "LACUNA_DEVICE": "cpu"}
+    own = CONTENDERS[name].environment
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "LACUNA_DEVICE": "cpu", **own}
     # A group of its own: LitServe's children outlive their parent.
     with subprocess.Popen(
         [sys.executable, *arguments],
