@@ -6,7 +6,6 @@ answers by status, what failed, what hung, and the server's memory. Exit status 
 
 import argparse
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -19,11 +18,11 @@ from pathlib import Path
 
 import requests
 
+from tests.benchmarks.serve.processes import ProcessTree
 from tests.service.fuzzing import Findings, Fuzzer, Kind
 
 _START_SECONDS = 120.0
 _ROUNDS = 20
-_PAGE_KIB = resource.getpagesize() // 1024
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,8 @@ class Server:
 
     @property
     def resident_mib(self) -> float:
-        """Resident memory."""
-        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
-        return int(pages) * _PAGE_KIB / 1024
+        """Resident memory of all its processes."""
+        return ProcessTree(self.process.pid).resident_mib
 
 
 def main(arguments: list[str]) -> int:
