@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("model", "service", "training")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 IGNORED = shutil.ignore_patterns("__pycache__")
+NO_WEB = "model, training and the process of the model know no web framework"
 
 
 def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
@@ -21,9 +22,6 @@ def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
-
-
-NO_WEB = "model, training and the process of the model know no web framework"
 
 
 @pytest.fixture
