@@ -30,13 +30,13 @@ def main() -> int:
         with plant(Path(folder) / "calm", options.artifact) as calm:
             calm.patience_seconds = _PATIENCE_SECONDS
             started = time.monotonic()
-            expected = calm.finish(calm.submit(options.data, request))
+            expected = calm.finish(calm.submit(options.data.resolve(), request))
             calm_seconds = time.monotonic() - started
         print(f"{len(expected.parts)} chunks in {calm_seconds:.0f} s without a kill", flush=True)
         with plant(Path(folder) / "storm", options.artifact) as storm:
             storm.patience_seconds = _PATIENCE_SECONDS
             started = time.monotonic()
-            job_id = storm.submit(options.data, request)
+            job_id = storm.submit(options.data.resolve(), request)
             for kill in range(options.kills):
                 share = (kill + generator.random()) / options.kills
                 _kill(storm, job_id, int(share * len(expected.parts)), generator)

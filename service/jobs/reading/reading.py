@@ -20,7 +20,7 @@ from service.jobs.reading.clocks import Clocks, RowTimes, refuse_spans, refuse_t
 from service.jobs.reading.labels import Labels
 from service.jobs.reading.refusals import Refusals
 from service.jobs.reading.rows import MAX_ROWS_PER_SUBJECT, SortedRows
-from service.jobs.reading.static_columns import read_statics
+from service.jobs.reading.static_columns import StaticColumns, read_statics
 
 
 @dataclass(frozen=True)
@@ -49,53 +49,60 @@ class _Measured:
     values: Float[np.ndarray, " row"]
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of a chunk, and what each row is: a query, a static or an observation."""
+
+    series: Int[np.ndarray, " row"]
+    names: Labels
+    units: Labels
+    texts: Labels
+    numbers: Float[np.ndarray, " row"]
+    times: RowTimes
+    is_query: Bool[np.ndarray, " row"]
+    is_static: Bool[np.ndarray, " row"]
+
+    @classmethod
+    def of(
+        cls, table: pa.Table, series: Int[np.ndarray, " row"], catalogue: Catalogue
+    ) -> "_Columns":
+        names = Labels.of(table.column("variable"))
+        is_query = table.column("is_query").to_numpy()
+        times = (table.column(name) for name in ("time_kind", "hours", "microseconds"))
+        return cls(
+            series,
+            names,
+            Labels.of(table.column("unit")),
+            Labels.of(table.column("text")),
+            _numbers(table.column("value")),
+            RowTimes(series, *(column.to_numpy() for column in times)),
+            is_query,
+            _is_static(names, catalogue) & ~is_query,
+        )
+
+    @property
+    def is_observed(self) -> Bool[np.ndarray, " row"]:
+        return ~self.is_query & ~self.is_static
+
+
 def read_series(rows: SortedRows, catalogue: Catalogue) -> ReadChunk:
     """Read every series of a chunk."""
-    table = rows.table
-    subjects = table.column("subject_id").combine_chunks()
-    is_new = np.ones(len(subjects), dtype=bool)
-    is_new[1:] = pc.not_equal(subjects[1:], subjects[:-1]).to_numpy(zero_copy_only=False)
-    series = np.cumsum(is_new) - 1
-    subject_ids = subjects.filter(pa.array(is_new))
+    subject_ids, series = _subjects(rows.table)
     refusals = Refusals(len(subject_ids))
     refusals.add(
         np.flatnonzero(np.bincount(series) > MAX_ROWS_PER_SUBJECT),
         Fault.TOO_MANY_OBSERVATIONS,
         f"a subject may have {MAX_ROWS_PER_SUBJECT} rows; split it",
     )
-    names, units = Labels.of(table.column("variable")), Labels.of(table.column("unit"))
-    numbers = _numbers(table.column("value"))
-    is_query = table.column("is_query").to_numpy()
-    is_static = _is_static(names, catalogue) & ~is_query
-    is_observed = ~is_query & ~is_static
-    measured = _measure(
-        series[is_observed],
-        names.take(is_observed),
-        units.take(is_observed),
-        numbers[is_observed],
-        catalogue,
-        refusals,
-    )
-    times = RowTimes(
-        series,
-        table.column("time_kind").to_numpy(),
-        table.column("hours").to_numpy(),
-        table.column("microseconds").to_numpy(),
-    )
-    refuse_times(times.take(~is_static), rows.time_kind, refusals)
-    observed_times, query_times = times.take(is_observed), times.take(is_query)
+    columns = _Columns.of(rows.table, series, catalogue)
+    measured = _measure(columns, catalogue, refusals)
+    refuse_times(columns.times.take(~columns.is_static), rows.time_kind, refusals)
+    observed_times = columns.times.take(columns.is_observed)
+    query_times = columns.times.take(columns.is_query)
     clocks = Clocks.start(rows.time_kind, observed_times, len(subject_ids))
     hours = clocks.hours(observed_times)
     refuse_spans(observed_times.series, hours, refusals)
-    statics = read_statics(
-        series[is_static],
-        names.take(is_static),
-        units.take(is_static),
-        numbers[is_static],
-        Labels.of(table.column("text")).take(is_static),
-        num_series=len(subject_ids),
-        catalogue=catalogue,
-    )
+    statics = _read_statics(columns, len(subject_ids), catalogue)
     cohort, drops = _clean(
         subject_ids, observed_times.series, hours, measured, statics.values, catalogue, refusals
     )
@@ -111,6 +118,27 @@ def read_series(rows: SortedRows, catalogue: Catalogue) -> ReadChunk:
     )
 
 
+def _subjects(table: pa.Table) -> tuple[pa.Array, Int[np.ndarray, " row"]]:
+    """Return the distinct subjects of sorted rows, and the number of each row's."""
+    subjects = table.column("subject_id").combine_chunks()
+    is_new = np.ones(len(subjects), dtype=bool)
+    is_new[1:] = pc.not_equal(subjects[1:], subjects[:-1]).to_numpy(zero_copy_only=False)
+    return subjects.filter(pa.array(is_new)), np.cumsum(is_new) - 1
+
+
+def _read_statics(columns: _Columns, num_series: int, catalogue: Catalogue) -> StaticColumns:
+    chosen = columns.is_static
+    return read_statics(
+        columns.series[chosen],
+        columns.names.take(chosen),
+        columns.units.take(chosen),
+        columns.numbers[chosen],
+        columns.texts.take(chosen),
+        num_series=num_series,
+        catalogue=catalogue,
+    )
+
+
 def _numbers(column: pa.ChunkedArray) -> Float[np.ndarray, " row"]:
     return pc.fill_null(column, np.nan).to_numpy()
 
@@ -120,15 +148,11 @@ def _is_static(names: Labels, catalogue: Catalogue) -> Bool[np.ndarray, " row"]:
     return np.array(known, dtype=bool)[names.codes]
 
 
-def _measure(
-    series: Int[np.ndarray, " row"],
-    names: Labels,
-    units: Labels,
-    numbers: Float[np.ndarray, " row"],
-    catalogue: Catalogue,
-    refusals: Refusals,
-) -> _Measured:
-    """Look up and convert every pair of a variable and a unit once."""
+def _measure(columns: _Columns, catalogue: Catalogue, refusals: Refusals) -> _Measured:
+    """Look up and convert every pair of a variable and a unit of the observations once."""
+    chosen = columns.is_observed
+    series, numbers = columns.series[chosen], columns.numbers[chosen]
+    names, units = columns.names.take(chosen), columns.units.take(chosen)
     pairs = names.codes * len(units.names) + units.codes
     distinct, owners = np.unique(pairs, return_inverse=True)
     channels = np.full(len(distinct), -1)
