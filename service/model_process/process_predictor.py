@@ -16,6 +16,8 @@ from model.runtime.predictor import Prediction, Request
 from service.model_process.messages import Failed, ModelProcessError, Opened, Opening, Reply
 
 _CLOSING_SECONDS = 5.0
+# Of a socket whose other end is gone, or whose own end was closed when no process could be started.
+_GONE = (EOFError, OSError)
 _logger = logging.getLogger("service.model_process")
 
 
@@ -75,11 +77,11 @@ class ProcessPredictor:
     def _ask(self, request: Request) -> Reply:
         try:
             return self._child.ask(request)
-        except (EOFError, ConnectionError):
+        except _GONE:
             self._replace()
         try:
             return self._child.ask(request)
-        except (EOFError, ConnectionError):
+        except _GONE:
             raise ModelProcessError(
                 f"the process of the model ended twice over one request of {len(request.context)} "
                 "series; see the log for its status"
@@ -106,7 +108,7 @@ class _Child:
             self._process = _run(theirs)
         try:
             reply = self.ask(opening)
-        except (EOFError, ConnectionError):
+        except _GONE:
             status = self.close()
             raise ModelProcessError(f"before it had loaded, the process {status}") from None
         if isinstance(reply, Failed):

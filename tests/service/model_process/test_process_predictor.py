@@ -133,6 +133,17 @@ def test_a_request_that_ends_the_process_twice_fails_alone(
     assert_same(predictor.predict(REQUEST), expected)
 
 
+def test_a_process_that_could_not_be_started_again_is_started_for_the_next_request(
+    predictor: ProcessPredictor, expected: Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.kill(predictor.process_id, signal.SIGKILL)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(ModelProcessError, match="before it had loaded"):
+            predictor.predict(REQUEST)
+    assert_same(predictor.predict(REQUEST), expected)
+
+
 def test_an_error_of_the_model_is_raised_here_and_the_process_goes_on(
     predictor: ProcessPredictor, expected: Prediction
 ) -> None:
