@@ -93,10 +93,15 @@ class Static:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Variables in channel order, and statics. The position of a variable is its channel."""
+    """Variables in channel order, and statics. The position of a variable is its channel.
+
+    `untrained` are variables that the data name but that no model was trained on. They are no
+    channels: nothing is answered of them, and their observations are not used.
+    """
 
     variables: tuple[Variable, ...]
     statics: tuple[Static, ...]
+    untrained: tuple[Variable, ...] = ()
 
     def __len__(self) -> int:
         return len(self.variables)
@@ -138,26 +143,39 @@ class Catalogue:
                 f"unknown variable; expected a name or LOINC code of one of: {names}"
             ) from None
 
+    def find_untrained(self, name: str) -> Variable | None:
+        """Return the variable that the data name so and no model was trained on, if there is one."""
+        channel = self._not_trained.channels.get(name)
+        return None if channel is None else self.untrained[channel]
+
+    @cached_property
+    def _not_trained(self) -> "Catalogue":
+        return Catalogue(self.untrained, ())
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and dictionaries for `variables.json`."""
         return {
             "variables": [asdict(variable) for variable in self.variables],
             "statics": [asdict(static) for static in self.statics],
+            "untrained": [asdict(variable) for variable in self.untrained],
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Catalogue":
         """Read what `to_json` wrote."""
-        variables = tuple(
-            Variable(
-                **{
-                    **item,
-                    "plausible_range": tuple(item["plausible_range"]),
-                    "also_loinc": tuple(item["also_loinc"]),
-                    "kind": Kind(item["kind"]),
-                }
+        variables, untrained = (
+            tuple(
+                Variable(
+                    **{
+                        **item,
+                        "plausible_range": tuple(item["plausible_range"]),
+                        "also_loinc": tuple(item["also_loinc"]),
+                        "kind": Kind(item["kind"]),
+                    }
+                )
+                for item in content[part]
             )
-            for item in content["variables"]
+            for part in ("variables", "untrained")
         )
         statics = tuple(
             Static(
@@ -169,4 +187,4 @@ class Catalogue:
             )
             for item in content["statics"]
         )
-        return cls(variables, statics)
+        return cls(variables, statics, untrained)
