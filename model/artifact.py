@@ -157,7 +157,7 @@ def check_replaceable(directory: Path) -> None:
     allowed = {"manifest.json", *_REQUIRED, *_OPTIONAL}
     if entries and not (entries <= allowed and _names_files(directory / "manifest.json")):
         raise ArtifactError(
-            f"{directory} holds something that is no artifact; choose another --out or empty it"
+            f"{directory} exists and is not an artifact; choose another --out or empty it"
         )
 
 

@@ -17,6 +17,7 @@ from model.data.normalization import Normalization
 from model.latent_ode import LatentODE
 from model.runtime.backends import load_predictor
 from model.runtime.self_test import answer_golden
+from model.subjects import FittedSubjects
 from tests.series import random_cohort
 
 _SEED = 20120101
@@ -41,6 +42,7 @@ def write_tiny_artifact(directory: Path, **changes: Any) -> None:
         config=config,
         weights={name: value.numpy() for name, value in network.state_dict().items()},
         catalogue=CATALOGUE,
+        subjects=FittedSubjects.nobody(),
         normalization=Normalization.fit(random_cohort(60, generator), CATALOGUE),
         calibration=replace(
             uncalibrated,
@@ -110,6 +112,7 @@ def write_again(artifact: Artifact, directory: Path) -> None:
         config=artifact.config,
         weights=artifact.weights,
         catalogue=artifact.catalogue,
+        subjects=artifact.subjects,
         normalization=artifact.normalization,
         calibration=artifact.calibration,
         metrics=artifact.metrics,

@@ -36,8 +36,8 @@ out-of-distribution score; it is a hint, not a guarantee.
 _LIMITATIONS = """\
 ## Known limitations
 
-{untrained}{states}{amounts}{sparse}- Intervals are calibrated on the tuning subjects, by variable and by the \
-hours to its nearest measurement: on patients like them a 90 % interval holds 90 % of measurements on \
+{untrained}{states}{amounts}{sparse}- Intervals are calibrated on the tuning subjects, by variable and by \
+the hours to its nearest measurement: on patients like them a 90 % interval holds 90 % of measurements on \
 average, not for every patient. Measurements were taken when somebody had a reason to look; at other times \
 the same intervals may hold more.
 - Elsewhere the promise may fail: `evaluate` on another data set says, variable by variable, how much worse \

@@ -6,12 +6,14 @@ not plausible in the model's unit. All that is left out is counted.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from model.data.series import Cohort
+from model.data.cleaning import Observations, clean
+from model.data.reasons import Reason
+from model.data.series import Cohort, offsets_from_counts
 from model.data.units import conversion
 from model.data.variables import Catalogue, Static
 from model.errors import UnitError
@@ -52,25 +54,38 @@ def map_cohort(cohort: Cohort, source: Catalogue, target: Catalogue) -> MappedCo
     if source.variables == target.variables and source.statics == target.statics:
         return MappedCohort(cohort, {}, {})
     channels, factors, offsets = _translate(source, target)
-    found = channels[cohort.channels]
-    known = found >= 0
-    values = cohort.values * factors[cohort.channels] + offsets[cohort.channels]
-    low, high = target.plausible_ranges[:, found]
-    # The last entry, which -1 looks at, may be anything: such rows are left out.
-    plausible = (low <= values) & (values <= high)
-    mapped = replace(cohort, channels=np.where(known, found, 0), values=values).keep(
-        known & plausible
+    given = Observations(
+        cohort.series_indices,
+        cohort.times_hours,
+        channels[cohort.channels],
+        cohort.values * factors[cohort.channels] + offsets[cohort.channels],
+        cohort.censoring,
     )
+    cleaned = clean(given, target)
+    kept = cleaned.observations
+    mapped = Cohort(
+        cohort.subject_ids,
+        offsets_from_counts(np.bincount(kept.series_indices, minlength=len(cohort))),
+        kept.times_hours,
+        kept.channels,
+        kept.values,
+        _map_statics(cohort.statics, source, target),
+        kept.censoring,
+    )
+    is_unknown = given.channels < 0
+    is_dropped = (cleaned.reasons != Reason.KEPT) & ~is_unknown
     return MappedCohort(
-        replace(_sorted(mapped), statics=_map_statics(cohort.statics, source, target)),
-        _count(cohort.channels[~known], source),
-        _count(cohort.channels[known & ~plausible], source),
+        mapped,
+        _count(cohort.channels[is_unknown], source),
+        _count(cohort.channels[is_dropped], source),
     )
 
 
 def _translate(
     source: Catalogue, target: Catalogue
-) -> tuple[Int[np.ndarray, " channel"], Float[np.ndarray, " channel"], Float[np.ndarray, " channel"]]:
+) -> tuple[
+    Int[np.ndarray, " channel"], Float[np.ndarray, " channel"], Float[np.ndarray, " channel"]
+]:
     """Return for every channel of the source the target's, -1 if there is none, factor and offset."""
     names = {variable.name: channel for channel, variable in enumerate(target)}
     channels = np.full(len(source), -1)
@@ -85,17 +100,6 @@ def _translate(
         channels[channel] = names[variable.name]
         factors[channel], offsets[channel] = change.factor, change.offset
     return channels, factors, offsets
-
-
-def _sorted(cohort: Cohort) -> Cohort:
-    """Sort observations of one time by their new channels."""
-    order = np.lexsort((cohort.channels, cohort.times_hours, cohort.series_indices))
-    return replace(
-        cohort,
-        times_hours=cohort.times_hours[order],
-        channels=cohort.channels[order],
-        values=cohort.values[order],
-    )  # CENSORING
 
 
 def _map_statics(

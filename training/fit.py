@@ -43,7 +43,12 @@ from training.ranks import join
 from training.solver_certificate import SolverCertificate, certify
 from training.splits import DEFAULT_SPLIT, Split, SplitChoice
 from training.tasks import Task, make_window
-from training.trained_variables import VariableCount, count_values, trained_catalogue, untrained_text
+from training.trained_variables import (
+    VariableCount,
+    count_values,
+    trained_catalogue,
+    untrained_text,
+)
 from training.validation import Validation
 
 _MIN_OBSERVATIONS = 2
@@ -109,7 +114,8 @@ def prepare(data_dir: Path, choice: SplitChoice = DEFAULT_SPLIT) -> Prepared:
     """
     dataset = read_cohort(data_dir)
     split = choice.divide(
-        dataset.cohort.subject_ids, absent=() if choice.file is None else read_absent_subjects(data_dir)
+        dataset.cohort.subject_ids,
+        absent=() if choice.file is None else read_absent_subjects(data_dir),
     )
     counts = count_values(dataset.cohort.select(split.train), dataset.catalogue)
     catalogue = trained_catalogue(counts, dataset.catalogue)

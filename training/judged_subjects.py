@@ -76,7 +76,10 @@ def choose_subjects(cohort: Cohort, fitted: FittedSubjects, part: JudgedPart) ->
     NobodyLeftError
         If there is none. The message says why and what to do.
     """
-    is_seen, is_held_out = fitted.is_seen(cohort.subject_ids), fitted.is_held_out(cohort.subject_ids)
+    is_seen, is_held_out = (
+        fitted.is_seen(cohort.subject_ids),
+        fitted.is_held_out(cohort.subject_ids),
+    )
     chosen = {
         JudgedPart.AUTO: ~is_seen,
         JudgedPart.HELD_OUT: is_held_out & ~is_seen,

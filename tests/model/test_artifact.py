@@ -15,11 +15,13 @@ from model.config import LatentODEConfig
 from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.errors import ArtifactError
+from model.subjects import FittedSubjects
 from tests.series import random_cohort
 
 CONFIG = LatentODEConfig(num_channels=len(CATALOGUE), num_statics=len(CATALOGUE.statics))
 WEIGHTS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(1, np.float32)}
 NORMALIZATION = Normalization.fit(random_cohort(20, np.random.default_rng(0)), CATALOGUE)
+SUBJECTS = FittedSubjects.of(["1", "2"], ["3"], ["4", "Ward 7/Ä"])
 CALIBRATION = replace(
     Calibration.uncalibrated(len(CATALOGUE)), encoder_divergences=np.linspace(0, 3, 7)
 )
@@ -31,6 +33,7 @@ def _write(directory: Path) -> Path:
         config=CONFIG,
         weights=WEIGHTS,
         catalogue=CATALOGUE,
+        subjects=SUBJECTS,
         normalization=NORMALIZATION,
         calibration=CALIBRATION,
         metrics={"error": 0.5},

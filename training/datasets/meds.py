@@ -30,7 +30,7 @@ from jaxtyping import Int
 
 from model.data.catalogue_table import read_catalogue
 from model.data.decimals import decimal_float64
-from model.data.series import Cohort, offsets_from_counts
+from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, Cohort, offsets_from_counts
 from model.data.variables import Catalogue
 from training.datasets.errors import DatasetError, NotADatasetError, OutputExistsError
 from training.datasets.import_report import ImportReport
@@ -48,7 +48,7 @@ COLUMNS = ("subject_id", "time", "code", "numeric_value", "unit")
 COMPARATOR = "comparator"
 """A column that a table may have: `<` where the true value lies at or below the number, `>` where it
 lies at or above it, null where the number was measured."""
-_SIDES = {"<": -1, ">": 1}
+_SIDES = {"<": AT_OR_BELOW, ">": AT_OR_ABOVE}
 _OWN_ENTRIES = frozenset({"data", "metadata"})
 _SCHEMA = pa.schema(
     [
@@ -270,15 +270,16 @@ def _cohort(table: pa.Table, anchor: str | None, catalogue: Catalogue) -> Cohort
         codes[is_series],
         values[is_series],
         statics,
-    )  # CENSORING: _censoring(table)[is_series]
+        _censoring(table)[is_series],
+    )
 
 
 def _censoring(table: pa.Table) -> Int[np.ndarray, " row"]:
-    """Return for every row -1, 0 or 1: on which side of the number the true value lies."""
-    if COMPARATOR not in table.column_names:
-        return np.zeros(table.num_rows, dtype=np.int8)
-    texts = table.column(COMPARATOR)
+    """Return on which side of each number the true value lies; zero where it was measured."""
     sides = np.zeros(table.num_rows, dtype=np.int8)
+    if COMPARATOR not in table.column_names:
+        return sides
+    texts = table.column(COMPARATOR)
     for text, side in _SIDES.items():
         is_meant = pc.fill_null(pc.equal(texts, text), False)
         sides[is_meant.to_numpy(zero_copy_only=False)] = side

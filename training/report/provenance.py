@@ -55,6 +55,11 @@ class Provenance:
     hardware: Hardware
     catalogue: Catalogue
 
+    @property
+    def judged(self) -> list[str]:
+        """Whom the figures are about, as paragraphs: none where it is not known."""
+        return [f"Judged on {self.subjects}."] * bool(self.subjects)
+
     @classmethod
     def collect(
         cls,
