@@ -72,7 +72,10 @@ class Table:
 
 @dataclass(frozen=True)
 class CanonicalValues:
-    """Channel and value in canonical units of each row, and what was converted or assumed."""
+    """Channel and value in canonical units of each row, and what was converted or assumed.
+
+    The channel is -1 for a variable that the model was not trained on; such a row is not used.
+    """
 
     channels: Int[np.ndarray, " row"]
     values: Float[np.ndarray, " row"]
@@ -91,6 +94,15 @@ class _Pair:
     first_row: int
 
 
+@dataclass(frozen=True)
+class _Untrained:
+    """A variable that the model was not trained on, as it occurs in a table in one unit."""
+
+    variable: Variable
+    count: int
+    first_row: int
+
+
 def canonical_values(table: Table, catalogue: Catalogue) -> CanonicalValues:
     """Look up every variable and convert every value.
 
@@ -105,25 +117,47 @@ def canonical_values(table: Table, catalogue: Catalogue) -> CanonicalValues:
     counts = np.bincount(codes)
     # Pairs are numbered as they come: a new one is beyond all before it.
     first_rows = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))
-    pairs = [
-        _look_up(table, catalogue, int(row), int(count))
-        for row, count in zip(first_rows, counts, strict=True)
-    ]
-    channels = np.array([pair.channel for pair in pairs])
-    factors = np.array([pair.conversion.factor for pair in pairs])
-    offsets = np.array([pair.conversion.offset for pair in pairs])
+    pairs, untrained = [], []
+    channels, factors = np.full(len(counts), -1), np.ones(len(counts))
+    offsets = np.zeros(len(counts))
+    for place, (row, count) in enumerate(zip(first_rows.tolist(), counts.tolist(), strict=True)):
+        variable = find_untrained(catalogue, table.names[row])
+        if variable is not None:
+            untrained.append(_Untrained(variable, count, row))
+            continue
+        pair = _look_up(table, catalogue, row, count)
+        pairs.append(pair)
+        channels[place] = pair.channel
+        factors[place], offsets[place] = pair.conversion.factor, pair.conversion.offset
     with np.errstate(over="ignore"):
         values = np.array(table.values, dtype=float) * factors[codes] + offsets[codes]
-    remarks = (*_converted(table, pairs), *_assumed(table, pairs))
+    remarks = (
+        *_converted(table, pairs),
+        *_assumed(table, pairs),
+        *_not_trained(table, untrained),
+    )
     return CanonicalValues(channels[codes], values, remarks)
 
 
 def find_channel(catalogue: Catalogue, name: str, *, path: str) -> int:
     """Return the channel of a name or LOINC code, or refuse the series with the choices."""
+    variable = find_untrained(catalogue, name)
+    if variable is not None:
+        raise SeriesRefusedError(
+            Fault.VARIABLE_NOT_TRAINED,
+            f"{variable.name} is never estimated: the training data of this model hold too few values "
+            "of it; /v1/variables lists what can be asked",
+            path=path,
+        )
     try:
         return catalogue.channel(name)
     except UnknownVariableError as error:
         raise SeriesRefusedError(Fault.UNKNOWN_VARIABLE, str(error), path=path) from None
+
+
+def find_untrained(catalogue: Catalogue, name: str) -> Variable | None:
+    """Return the variable of a name or LOINC code that the model was not trained on, if it is one."""
+    return None if name in catalogue.channels else catalogue.find_untrained(name)
 
 
 def find_conversion(variable: Variable, unit: str | None, *, path: str) -> Conversion:
@@ -153,6 +187,18 @@ def _converted(table: Table, pairs: Sequence[_Pair]) -> Iterator[Remark]:
             f"{variable.name} was converted from {pair.unit} to {variable.unit}: "
             f"times {change.factor:.8g}{shift}",
             pair.count,
+        )
+
+
+def _not_trained(table: Table, untrained: Sequence[_Untrained]) -> Iterator[Remark]:
+    """Give one remark for each variable."""
+    for name in dict.fromkeys(one.variable.name for one in untrained):
+        rows = [one for one in untrained if one.variable.name == name]
+        yield Remark(
+            RemarkCode.VARIABLE_NOT_TRAINED,
+            table.path(min(one.first_row for one in rows), "variable"),
+            f"{name} is not used: the training data of this model hold too few values of it",
+            sum(one.count for one in rows),
         )
 
 

@@ -15,7 +15,7 @@ from model.data.series import Series
 from model.data.variables import Catalogue
 from service.errors import Fault, SeriesRefusedError
 from service.inference.answers import Remark, RemarkCode
-from service.inference.observations import Table, canonical_values
+from service.inference.observations import Table, canonical_values, find_channel
 from service.inference.query import (
     AskedEvent,
     AskedQuery,
@@ -34,6 +34,7 @@ _MAX_REMARKS = 100
 # What `strict` turns into a refusal: the answer would come from other data than was sent.
 _STRICT_CODES = frozenset(
     {
+        RemarkCode.VARIABLE_NOT_TRAINED,
         RemarkCode.IMPLAUSIBLE_VALUE_DROPPED,
         RemarkCode.DUPLICATE_DROPPED,
         RemarkCode.CONFLICT_AVERAGED,
@@ -173,7 +174,10 @@ def _read_context(body: ImputeSeries, table: Table, *, at: str, catalogue: Catal
     clock, hours = start_clock(table.times, lambda row: table.path(row, "time"))
     as_of = body.as_of if isinstance(body, ForecastSeries) else None
     limit = np.inf if as_of is None else clock.hours([as_of], lambda _row: f"{at}.as_of")[0]
-    rows = np.flatnonzero(hours <= limit)
+    is_used = canonical.channels >= 0
+    if not is_used.any():
+        find_channel(catalogue, table.names[0], path=table.path(0, "variable"))
+    rows = np.flatnonzero((hours <= limit) & is_used)
     cleaned = clean(
         Observations(
             np.zeros(len(rows), dtype=np.int64),
