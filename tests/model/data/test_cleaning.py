@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.data.catalogue import CATALOGUE
 from model.data.cleaning import Cleaned, Observations, Reason, clean
+from tests.catalogues import CHALLENGE
 
 NUMBERS = st.one_of(
     st.sampled_from([np.nan, np.inf, -np.inf, -1.0, 0.0, 0.1, 7.35, 735.0, -17.8, 60.0]),
@@ -19,7 +19,7 @@ ROWS = st.lists(
     st.tuples(
         st.integers(0, 3),
         st.sampled_from([0.0, 0.1, 0.5, 47.9, np.nan, np.inf]),
-        st.integers(-2, len(CATALOGUE) + 1),
+        st.integers(-2, len(CHALLENGE) + 1),
         NUMBERS,
     ),
     max_size=60,
@@ -29,7 +29,7 @@ CROWDED = st.lists(
     st.tuples(
         st.integers(0, 1),
         st.sampled_from([0.0, 1.0]),
-        st.sampled_from([CATALOGUE.channel("Lactate"), CATALOGUE.channel("HR")]),
+        st.sampled_from([CHALLENGE.channel("Lactate"), CHALLENGE.channel("HR")]),
         st.sampled_from([0.1, 0.7, 33.3, 40.0]),
     ),
     max_size=60,
@@ -42,7 +42,7 @@ def table(rows: list[tuple[int, float, int, float]]) -> Observations:
 
 
 def one(name: str, value: float, time: float = 1.0) -> Reason:
-    cleaned = clean(table([(0, time, CATALOGUE.channel(name), value)]), CATALOGUE)
+    cleaned = clean(table([(0, time, CHALLENGE.channel(name), value)]), CHALLENGE)
     return Reason(cleaned.reasons[0])
 
 
@@ -54,7 +54,7 @@ def assert_equal(left: Observations, right: Observations) -> None:
 @settings(max_examples=40)
 @given(st.one_of(ROWS, CROWDED))
 def test_every_row_is_accounted_for(rows: list[tuple[int, float, int, float]]) -> None:
-    cleaned = clean(table(rows), CATALOGUE)
+    cleaned = clean(table(rows), CHALLENGE)
     assert cleaned.report.is_balanced
     assert cleaned.report.read == len(rows) == len(cleaned.reasons)
     assert cleaned.report.kept == len(cleaned.observations) == np.sum(cleaned.reasons == 0)
@@ -63,7 +63,7 @@ def test_every_row_is_accounted_for(rows: list[tuple[int, float, int, float]]) -
 @settings(max_examples=40)
 @given(st.one_of(ROWS, CROWDED))
 def test_what_is_kept_is_clean_sorted_and_unique(rows: list[tuple[int, float, int, float]]) -> None:
-    kept = clean(table(rows), CATALOGUE).observations
+    kept = clean(table(rows), CHALLENGE).observations
     keys = list(
         zip(
             kept.series_indices.tolist(),
@@ -74,15 +74,15 @@ def test_what_is_kept_is_clean_sorted_and_unique(rows: list[tuple[int, float, in
     )
     assert keys == sorted(set(keys))
     for channel, value in zip(kept.channels, kept.values, strict=True):
-        low, high = CATALOGUE[channel].plausible_range
+        low, high = CHALLENGE[channel].plausible_range
         assert low <= value <= high
 
 
 @settings(max_examples=40)
 @given(st.one_of(ROWS, CROWDED))
 def test_cleaning_twice_changes_nothing(rows: list[tuple[int, float, int, float]]) -> None:
-    first = clean(table(rows), CATALOGUE)
-    second = clean(first.observations, CATALOGUE)
+    first = clean(table(rows), CHALLENGE)
+    second = clean(first.observations, CHALLENGE)
     assert second.report.drops == ()
     assert_equal(first.observations, second.observations)
 
@@ -94,7 +94,7 @@ def test_the_order_of_rows_means_nothing(
 ) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)
-    expected, found = clean(table(rows), CATALOGUE), clean(table(shuffled), CATALOGUE)
+    expected, found = clean(table(rows), CHALLENGE), clean(table(shuffled), CHALLENGE)
     assert expected.report == found.report
     assert_equal(expected.observations, found.observations)
 
@@ -105,16 +105,16 @@ def test_a_row_that_came_twice_weighs_once(
     rows: list[tuple[int, float, int, float]], random: Random
 ) -> None:
     again = [row for row in rows if random.random() < 0.5]
-    expected, found = clean(table(rows), CATALOGUE), clean(table(rows + again), CATALOGUE)
+    expected, found = clean(table(rows), CHALLENGE), clean(table(rows + again), CHALLENGE)
     assert_equal(expected.observations, found.observations)
 
 
 @settings(max_examples=40)
 @given(ROWS)
 def test_a_series_is_cleaned_as_if_it_were_alone(rows: list[tuple[int, float, int, float]]) -> None:
-    together = clean(table(rows), CATALOGUE).observations
+    together = clean(table(rows), CHALLENGE).observations
     for series in range(4):
-        alone = clean(table([row for row in rows if row[0] == series]), CATALOGUE).observations
+        alone = clean(table([row for row in rows if row[0] == series]), CHALLENGE).observations
         mine = together.series_indices == series
         np.testing.assert_array_equal(together.values[mine], alone.values)
         np.testing.assert_array_equal(together.times_hours[mine], alone.times_hours)
@@ -128,17 +128,17 @@ def test_an_impossible_value_is_dropped_not_repaired(name: str, value: float) ->
     assert one(name, value) is Reason.IMPLAUSIBLE_VALUE
 
 
-@pytest.mark.parametrize("name", [variable.name for variable in CATALOGUE])
+@pytest.mark.parametrize("name", [variable.name for variable in CHALLENGE])
 def test_both_ends_of_a_plausible_range_belong_to_it(name: str) -> None:
-    low, high = CATALOGUE[CATALOGUE.channel(name)].plausible_range
+    low, high = CHALLENGE[CHALLENGE.channel(name)].plausible_range
     assert one(name, low) is one(name, high) is Reason.KEPT
     assert one(name, low - max(1e-5 * abs(low), 1e-9)) is Reason.IMPLAUSIBLE_VALUE
     assert one(name, high + 1e-5 * abs(high)) is Reason.IMPLAUSIBLE_VALUE
 
 
-@pytest.mark.parametrize("name", [variable.name for variable in CATALOGUE])
+@pytest.mark.parametrize("name", [variable.name for variable in CHALLENGE])
 def test_an_end_of_the_range_that_went_through_float32_still_belongs_to_it(name: str) -> None:
-    for end in CATALOGUE[CATALOGUE.channel(name)].plausible_range:
+    for end in CHALLENGE[CHALLENGE.channel(name)].plausible_range:
         assert one(name, float(np.float32(end))) is Reason.KEPT
 
 
@@ -150,20 +150,20 @@ def test_numbers_that_are_none_have_a_reason(bad: float) -> None:
 
 
 def test_conflicting_rows_become_their_mean_and_equal_ones_are_duplicates() -> None:
-    heart_rate = CATALOGUE.channel("HR")
+    heart_rate = CHALLENGE.channel("HR")
     rows = [(0, 1.0, heart_rate, value) for value in (80.0, 90.0, 80.0, 300.0)]
-    cleaned: Cleaned = clean(table(rows), CATALOGUE)
+    cleaned: Cleaned = clean(table(rows), CHALLENGE)
     np.testing.assert_array_equal(cleaned.observations.values, [85.0])
     counts = {drop.reason: drop.rows for drop in cleaned.report.drops}
     assert counts == {"duplicate": 1, "conflict_averaged": 1, "implausible_value": 1}
 
 
 def test_many_equal_rows_keep_their_value_to_the_last_bit() -> None:
-    rows = [(0, 1.0, CATALOGUE.channel("Lactate"), 0.1)] * 6
-    assert clean(table(rows), CATALOGUE).observations.values[0] == 0.1
+    rows = [(0, 1.0, CHALLENGE.channel("Lactate"), 0.1)] * 6
+    assert clean(table(rows), CHALLENGE).observations.values[0] == 0.1
 
 
 def test_no_row_at_all_is_no_special_case() -> None:
-    cleaned = clean(table([]), CATALOGUE)
+    cleaned = clean(table([]), CHALLENGE)
     assert len(cleaned.observations) == 0
     assert cleaned.report.is_balanced
