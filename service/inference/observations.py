@@ -157,7 +157,7 @@ def find_channel(catalogue: Catalogue, name: str, *, path: str) -> int:
 
 def find_untrained(catalogue: Catalogue, name: str) -> Variable | None:
     """Return the variable of a name or LOINC code that the model was not trained on, if it is one."""
-    return None if name in catalogue.channels else catalogue.find_untrained(name)
+    return None if catalogue.find(name) is not None else catalogue.find_untrained(name)
 
 
 def find_conversion(variable: Variable, unit: str | None, *, path: str) -> Conversion:

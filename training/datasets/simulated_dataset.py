@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model.data.catalogue import CATALOGUE
+from model.data.catalogue import shipped_catalogue
+from model.data.variables import Catalogue
 from training.datasets.meds import check_replaceable, read_cohort, write_meds
 from training.datasets.raw_table import RELATIVE_ANCHOR
-from training.datasets.simulated import Simulation, simulate
+from training.datasets.simulated import Simulation, charted_items, simulate
 from training.splits import split_subjects
 
 EXAMPLE_FILE = "example_request.json"
@@ -35,7 +36,7 @@ def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:
         simulation.table,
         name=f"simulated-{num_subjects}-seed-{seed}",
         anchor=RELATIVE_ANCHOR,
-        catalogue=CATALOGUE,
+        catalogue=shipped_catalogue().select(charted_items()),
         companions=_COMPANIONS,
     )
     (out / "truth").mkdir()
@@ -59,13 +60,14 @@ def _numbered(simulation: Simulation, seed: int) -> Simulation:
 
 def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:
     """Ask for the second day of the best observed subject that `fit` will not train on."""
-    cohort = read_cohort(out).cohort
+    dataset = read_cohort(out)
+    cohort, catalogue = dataset.cohort, dataset.catalogue
     held_out = split_subjects(cohort.subject_ids).held_out
     candidates = held_out if len(held_out) else np.arange(len(cohort))
     series = cohort[candidates[np.argmax(cohort.counts[candidates])]]
     seen = series.times_hours <= _CONTEXT_END_HOURS
-    variables = [CATALOGUE[channel] for channel in series.channels[seen]]
-    statics = _statics(simulation.table, series.subject_id)
+    variables = [catalogue[channel] for channel in series.channels[seen]]
+    statics = _statics(simulation.table, series.subject_id, catalogue)
     return {
         "series": [
             {
@@ -85,11 +87,11 @@ def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:
     }
 
 
-def _statics(table: pd.DataFrame, subject_id: str) -> dict[str, object]:
+def _statics(table: pd.DataFrame, subject_id: str, catalogue: Catalogue) -> dict[str, object]:
     rows = table[(table["subject_id"] == int(subject_id)) & table["time"].isna()]
     found: dict[str, object] = {}
     for code, value in zip(rows["code"], rows["numeric_value"], strict=True):
-        static = CATALOGUE.statics[CATALOGUE.static_positions[str(code)]]
+        static = catalogue.statics[catalogue.static_positions[str(code)]]
         known = static.categories[int(value)] if static.categories else round(float(value), 1)
         found[static.name] = known
     return found
