@@ -122,6 +122,17 @@ def test_little_is_needed(table: Callable[[str], Path]) -> None:
     )
 
 
+def test_a_thousands_comma_is_not_taken_for_a_decimal_one(table: Callable[[str], Path]) -> None:
+    assert faults(table('name,unit,low,high\nALT,U/L,1,"25,000"\n')) == {(2, "high")}
+
+
+def test_categories_need_no_range(table: Callable[[str], Path]) -> None:
+    text = "role,name,unit,low,high,categories\n,HR,/min,20,250,\nstatic,ward,1,,,a; b=c|d; e\n"
+    (ward,) = read_catalogue(table(text)).statics
+    assert ward.plausible_range == (0.0, 2.0)
+    assert [ward.category(word) for word in ("A", "d", "e", "f")] == [0, 1, 2, None]
+
+
 def test_all_faults_of_a_table_are_named_at_once(table: Callable[[str], Path]) -> None:
     text = HEADER + (
         "variable,HR,/min,20,250,8867-4,,,,,,\n"
