@@ -35,7 +35,7 @@ from model.data.variables import Catalogue
 from model.errors import ArtifactError
 from model.golden import Golden
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _REQUIRED = (
     "config.json",

@@ -138,7 +138,7 @@ def test_arrays_taken_apart_and_put_together_are_the_batch(artifact: Artifact) -
     again = Batch.of_arrays(batch.arrays())
     assert list(again.arrays()) == names
     assert all(again.arrays()[name] is batch.arrays()[name] for name in names)
-    assert len(names) == len(set(names)) == 24
+    assert len(names) == len(set(names)) == 27
 
 
 def test_what_cannot_be_had_is_said(artifact: Artifact) -> None:
