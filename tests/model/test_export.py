@@ -38,7 +38,7 @@ def cohort_and_query(num_series: int, num_queries: int) -> tuple[Cohort, Query]:
         generator.uniform(-5, 70, num_series * num_queries),
         generator.integers(0, len(CATALOGUE), num_series * num_queries),
     )
-    return random_cohort(num_series, generator), query
+    return random_cohort(num_series, generator, limits_share=0.2), query
 
 
 def assert_parity(network: Network, graph: Network, artifact: Artifact) -> None:
@@ -58,7 +58,7 @@ def test_the_graph_answers_as_the_network_does(artifact: Artifact) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"encoder": "gru", "num_substeps": 2, "num_sweeps": 4},
+        {"encoder": "gru", "num_substeps": 2, "num_sweeps": 4, "reads_limits": False},
         {"direction": "filter", "encoder_layers": 2, "knot_hours": 2.0},
     ],
     ids=["gru", "filter"],
