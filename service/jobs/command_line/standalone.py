@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from model.artifact import Artifact
+from model.files import sync, write_atomically
 from service.errors import ServiceError
 from service.jobs.command_line.done import Done
 from service.jobs.errors import JobInputError
@@ -28,7 +29,6 @@ from service.jobs.ledger.opening import database_url
 from service.jobs.ledger.records import JobRecord, JobState
 from service.jobs.planning.plan import Plan, check_request, load_plan
 from service.jobs.planning.source import Source
-from service.jobs.publishing import sync, write_atomically
 from service.jobs.request import JobRequest
 from service.jobs.submitting import JobInput, new_submission
 from service.jobs.workers.executors import Executor

@@ -16,13 +16,13 @@ from typing import final
 import pyarrow as pa
 
 from model.artifact import Artifact
+from model.files import sha256_of
 from model.runtime.predictor import Prediction, Predictor, Request
 from service.jobs.filling.answers import answer
 from service.jobs.filling.choosing import Questions, choose_questions
 from service.jobs.filling.output import Layout
 from service.jobs.filling.writing import TableWriter, open_writer
 from service.jobs.planning.chunks import Chunk, read_chunk
-from service.jobs.publishing import sha256_of
 from service.jobs.reading.reading import ReadChunk, read_series
 from service.jobs.reading.refusals import Refusals
 from service.jobs.request import JobRequest

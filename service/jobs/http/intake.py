@@ -13,6 +13,7 @@ from fastapi import Request
 
 from model.artifact import Artifact
 from model.errors import ArtifactError
+from model.files import publish_directory
 from service.errors import InvalidRequestError, NoCapacityError, NotReadyError
 from service.jobs.folder import UPLOADING, JobFolder, make_private
 from service.jobs.http.uploads import receive
@@ -21,7 +22,6 @@ from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.records import JobRecord, Submission
 from service.jobs.planning.plan import check_request
 from service.jobs.problems import KeyReusedError
-from service.jobs.publishing import sync_tree
 from service.jobs.request import JobRequest
 from service.jobs.submitting import JobInput, new_submission
 from service.wire import parse_body
@@ -88,8 +88,7 @@ class Intake:
 
     def _enter(self, submission: Submission, uploaded: Path) -> JobRecord:
         folder = self.jobs_dir / submission.id
-        sync_tree(uploaded)
-        uploaded.rename(folder)
+        publish_directory(uploaded, folder, replaces=False)
         job = self.ledger.submit(submission)
         if job.id != submission.id:
             shutil.rmtree(folder, ignore_errors=True)

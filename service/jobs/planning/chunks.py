@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
+from model.files import sha256_of
 from service.jobs.errors import ChunkAlteredError
-from service.jobs.publishing import sha256_of
 from service.jobs.reading.rows import MAX_ROWS_PER_SUBJECT, SortedRows, TimeKind
 
 _TIME_KIND = b"time_kind"

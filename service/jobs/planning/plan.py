@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from model.data.variables import Catalogue
+from model.files import sha256_of_all, write_atomically
 from service.errors import SeriesRefusedError
 from service.inference.query import queryable_channel
 from service.jobs.errors import JobInputError
 from service.jobs.planning.chunks import Chunk, cut
 from service.jobs.planning.sorting import SortedRuns
-from service.jobs.publishing import sha256_of_all, write_atomically
 from service.jobs.reading.rows import Rows, TimeKind, count_kinds, meant_kind
 from service.jobs.request import JobRequest, TimesTable
 from service.jobs.sources import open_source

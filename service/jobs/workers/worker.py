@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from model.files import publish_file, sync_tree
 from service.jobs.filling.filler import Filler
 from service.jobs.folder import JobFolder
 from service.jobs.ledger.database import DatabaseError
@@ -22,7 +23,6 @@ from service.jobs.ledger.leases import Leases
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.records import UNFINISHED, JobState, Lease, PublishedPart
 from service.jobs.ledger.tables import PLAN
-from service.jobs.publishing import publish, sync_tree
 from service.jobs.workers.failures import failure_of
 from service.jobs.workers.reading_report import ReadingReport
 from service.jobs.workers.stalls import (
@@ -216,7 +216,7 @@ class Worker:
                 lease.job, folder.path / lease.job.plan, lease.chunk, *drafts
             )
             for draft, published in zip(drafts, (part, quarantine), strict=True):
-                publish(draft, published)
+                publish_file(draft, published)
             found = PublishedPart(
                 name,
                 filled.sha256,
