@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from model.data.series import Cohort, offsets_from_counts
 from model.data.variables import Catalogue
-from service.errors import Fault
+from service.inference.errors import Fault
 from service.jobs.filling.points import Points
 from service.jobs.reading.clocks import MICROSECONDS_PER_HOUR, Clocks
 from service.jobs.reading.reading import ReadChunk

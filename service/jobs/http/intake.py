@@ -14,7 +14,8 @@ from fastapi import Request
 from model.artifact import Artifact
 from model.errors import ArtifactError
 from model.files import publish_directory
-from service.errors import InvalidRequestError, NoCapacityError, NotReadyError
+from service.errors import InvalidRequestError
+from service.inference.errors import NoCapacityError
 from service.jobs.folder import UPLOADING, JobFolder, make_private
 from service.jobs.http.uploads import receive
 from service.jobs.keeping import keep_artifact
@@ -24,6 +25,7 @@ from service.jobs.planning.plan import check_request
 from service.jobs.problems import KeyReusedError
 from service.jobs.request import JobRequest
 from service.jobs.submitting import JobInput, new_submission
+from service.registry.errors import NotReadyError
 from service.wire import parse_body
 
 _MAX_KEY_LENGTH = 255

@@ -18,7 +18,7 @@ import numpy as np
 
 from model.data.variables import Catalogue
 from model.files import sha256_of_all, write_atomically
-from service.errors import SeriesRefusedError
+from service.inference.errors import SeriesRefusedError
 from service.inference.query import queryable_channel
 from service.jobs.errors import JobInputError
 from service.jobs.planning.chunks import Chunk, cut

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from model.data.catalogue import CATALOGUE
 from model.runtime.predictor import Predictor
-from service.errors import Fault, ServiceError
+from service.errors import ServiceError
+from service.inference.errors import Fault
 from service.jobs.errors import ChunkAlteredError, JobInputError
 from service.jobs.planning.chunks import cut, read_chunk
 from service.jobs.planning.plan import load_plan, make_plan
