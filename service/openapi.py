@@ -62,7 +62,8 @@ def describe(
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     _, found = models_json_schema([(one, "validation") for one in requests], ref_template=_TEMPLATE)
     schemas.update(found["$defs"])
-    for error in (Problem, *error_bodies):
+    errors: list[type[Any]] = [Problem, *error_bodies]
+    for error in errors:
         schema = TypeAdapter(error).json_schema(ref_template=_TEMPLATE)
         schemas.update(schema.pop("$defs", {}))
         schemas[error.__name__] = schema

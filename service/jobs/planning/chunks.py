@@ -15,24 +15,11 @@ from jaxtyping import Bool, Int
 
 from model.files import sha256_of
 from service.jobs.errors import ChunkAlteredError
+from service.jobs.ledger.records import Chunk
 from service.jobs.reading.rows import MAX_ROWS_PER_SUBJECT, SortedRows, TimeKind
 
 _TIME_KIND = b"time_kind"
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A file of rows of whole subjects; `sha256` is that of the file."""
-
-    index: int
-    num_subjects: int
-    num_rows: int
-    sha256: str
-
-    def path(self, folder: Path) -> Path:
-        """Return where the file is in the folder of the job."""
-        return _path(folder, self.index)
 
 
 def read_chunk(folder: Path, chunk: Chunk) -> SortedRows:
@@ -43,7 +30,7 @@ def read_chunk(folder: Path, chunk: Chunk) -> SortedRows:
     ChunkAlteredError
         If it is not there, or not as it was planned.
     """
-    path = chunk.path(folder)
+    path = _path(folder, chunk.index)
     if not path.is_file():
         raise ChunkAlteredError(f"chunk {chunk.index} is missing; start the job again")
     if sha256_of(path) != chunk.sha256:

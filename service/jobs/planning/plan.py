@@ -21,7 +21,8 @@ from model.files import sha256_of_all, write_atomically
 from service.inference.errors import SeriesRefusedError
 from service.inference.query import queryable_channel
 from service.jobs.errors import JobInputError
-from service.jobs.planning.chunks import Chunk, cut
+from service.jobs.ledger.records import Chunk
+from service.jobs.planning.chunks import cut
 from service.jobs.planning.sorting import SortedRuns
 from service.jobs.reading.rows import Rows, TimeKind, count_kinds, meant_kind
 from service.jobs.request import JobRequest, TimesTable

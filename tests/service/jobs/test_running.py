@@ -51,7 +51,7 @@ def test_a_result_tells_the_hash_of_its_part(predictor: Predictor, tmp_path: Pat
     filled = fill(predictor, source, tmp_path / "out")
     (result,) = filled.results
     assert result.sha256 == hashlib.sha256(filled.parts[0]).hexdigest()
-    assert result.num_rows == filled.table.num_rows
+    assert result.num_filled_rows == filled.table.num_rows
     assert result.num_abstained == sum(one["status"] == "abstained" for one in filled.rows)
 
 
