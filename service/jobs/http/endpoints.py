@@ -230,6 +230,7 @@ def _intake(request: Request) -> Intake:
         served=settings.artifact,
         max_upload_bytes=settings.max_upload_bytes,
         max_unfinished_jobs=settings.max_unfinished_jobs,
+        max_outside_hours=settings.max_outside_hours,
         retry_after_seconds=settings.retry_after_seconds,
     )
 

@@ -24,7 +24,7 @@ from service.jobs.ledger.records import JobRecord, Submission
 from service.jobs.planning.plan import check_request
 from service.jobs.problems import KeyReusedError
 from service.jobs.request import JobRequest
-from service.jobs.submitting import JobInput, new_submission
+from service.jobs.submitting import JobInput, limited, new_submission
 from service.registry.errors import NotReadyError
 from service.wire import parse_body
 
@@ -40,6 +40,7 @@ class Intake:
     served: Path | None
     max_upload_bytes: int
     max_unfinished_jobs: int
+    max_outside_hours: float
     retry_after_seconds: int
 
     async def submit(self, request: Request, artifact: Artifact) -> JobRecord:
@@ -53,7 +54,8 @@ class Intake:
             upload = await receive(
                 request, make_private(folder.input), max_bytes=self.max_upload_bytes
             )
-            job_request = parse_body(bytes(upload.request), JobRequest, field_names=_field_names())
+            posted = parse_body(bytes(upload.request), JobRequest, field_names=_field_names())
+            job_request = limited(posted, max_outside_hours=self.max_outside_hours)
             check_request(job_request, artifact.catalogue, has_times=upload.has_times)
             await asyncio.to_thread(self.keep, artifact)
             submission = new_submission(

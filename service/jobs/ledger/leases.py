@@ -26,7 +26,7 @@ from service.jobs.ledger.records import (
 )
 from service.jobs.ledger.tables import chunk, job, worker
 
-JOB_PROTOCOL = 1
+JOB_PROTOCOL = 2
 """Raised when workers of two versions must not share a job; a job waits for one of its own."""
 
 _MICROSECONDS = 1_000_000

@@ -309,7 +309,7 @@ def test_a_job_of_another_protocol_waits(
     ledger: Ledger, leases: Leases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("service.jobs.ledger.ledger.JOB_PROTOCOL", 2)
+        patched.setattr("service.jobs.ledger.ledger.JOB_PROTOCOL", 3)
         ledger.submit(submission())
     assert leases.claim("w1") is None
 
