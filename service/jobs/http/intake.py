@@ -14,13 +14,13 @@ from model.errors import ArtifactError
 from model.files import publish_directory
 from service.errors import InvalidRequestError
 from service.inference.errors import NoCapacityError
+from service.jobs.errors import KeyReusedError
 from service.jobs.folder import UPLOADING, JobFolder, make_private
 from service.jobs.http.uploads import receive
 from service.jobs.keeping import keep_artifact
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.records import JobRecord, Submission
 from service.jobs.planning.plan import check_request
-from service.jobs.problems import KeyReusedError
 from service.jobs.request import FIELD_NAMES, JobRequest
 from service.jobs.submitting import JobInput, limited, new_submission
 from service.registry.errors import NotReadyError
