@@ -20,6 +20,7 @@ from model.data.series import Cohort
 from model.data.variables import Catalogue
 from model.data.windows import cut_spans
 from model.export import Parity
+from model.files import remove_directory
 from model.golden import Golden
 from model.latent_ode import LatentODE
 from model.runtime.mixture_predictor import MixturePredictor
@@ -29,7 +30,7 @@ from model.subjects import FittedSubjects
 from training.baselines import LeastSquares
 from training.calibrate import calibrate
 from training.card import model_card
-from training.checkpoint import EpochRecord, discard
+from training.checkpoint import EpochRecord
 from training.cohort_mapping import map_cohort
 from training.config import TrainingConfig
 from training.datasets.meds import Dataset, read_cohort
@@ -186,7 +187,7 @@ def fit(
     graph = export(network, validation) if exports else None
     served = _Served(network, certificate, graph, calibrate(network, validation, device))
     _write(artifact_dir, prepared, trainer, served, name, artifact_version)
-    discard(checkpoint_dir)
+    remove_directory(checkpoint_dir)
     parity = None if graph is None else graph.parity
     return Fitted(trainer.history, certificate, parity, untrained_text(prepared.counts))
 

@@ -21,17 +21,21 @@ from service.catalogue.schemas import (
     VariableList,
 )
 from service.errors import NotFoundError
-from service.openapi import INVALID_PARAMETER, NOT_FOUND, NOT_READY
-from service.state import state_of
+from service.openapi import Responses, problem
+from service.registry.errors import NOT_FOUND, NOT_READY
+from service.registry.loaded import MODELS
+from service.slices import Slice
 from service.wire import json_response
 
 router = APIRouter(prefix="/v1", tags=["catalogue"], responses=NOT_READY)
+
+_INVALID_PARAMETER: Responses = {422: problem("A parameter of the path or query is not valid.")}
 
 
 @router.get("/models", response_model=ModelList)
 async def models(request: Request) -> Response:
     """List the models that are loaded, and what of the registry was refused last."""
-    models = state_of(request)["models"]
+    models = MODELS.of(request)
     models.require_ready()
     states: tuple[Serving, Serving] = (ModelState.ACTIVE, ModelState.LOADED)
     loaded = [
@@ -48,11 +52,11 @@ async def models(request: Request) -> Response:
 @router.get(
     "/models/{name}/{version}",
     response_model=ModelDetail,
-    responses=NOT_FOUND | INVALID_PARAMETER,
+    responses=NOT_FOUND | _INVALID_PARAMETER,
 )
 async def model(request: Request, name: str, version: str) -> Response:
     """Give the card, the held-out metrics and the manifest of a loaded model."""
-    models = state_of(request)["models"]
+    models = MODELS.of(request)
     models.require_ready()
     for artifact in (predictor.artifact for predictor in models.predictors):
         manifest = artifact.manifest
@@ -72,7 +76,7 @@ async def variables(request: Request) -> Response:
     `not_trained` are variables that its training data name with too few values: observations of them
     are not used, and a query of one is refused.
     """
-    catalogue = state_of(request)["models"].active.artifact.catalogue
+    catalogue = MODELS.of(request).active.artifact.catalogue
     return json_response(
         VariableList(
             [_variable(one) for one in catalogue],
@@ -107,3 +111,6 @@ def _static(static: Static) -> StaticDescription:
     return StaticDescription(
         static.name, static.description, static.unit, low, high, list(static.categories)
     )
+
+
+SLICE = Slice(router=router)

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from model.data.units import Conversion, conversion
 from model.data.variables import Catalogue, Variable
 from model.errors import UnitError, UnknownVariableError
-from service.errors import Fault, SeriesRefusedError
 from service.inference.answers import Remark, RemarkCode
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.schemas import ObservationColumns, ObservationRow
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from model.data.variables import Catalogue, Variable
-from service.errors import Fault, SeriesRefusedError
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.observations import find_channel, find_conversion
 from service.inference.schemas import EventBody, QueryBody
 from service.inference.times import Clock, Where

@@ -13,8 +13,8 @@ import numpy as np
 from model.data.cleaning import Cleaned, Observations, Reason, clean
 from model.data.series import Series
 from model.data.variables import Catalogue
-from service.errors import Fault, SeriesRefusedError
 from service.inference.answers import Remark, RemarkCode
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.observations import Table, canonical_values, find_channel
 from service.inference.query import (
     AskedEvent,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from service.errors import Fault, SeriesRefusedError
+from service.inference.errors import Fault, SeriesRefusedError
 
 MAX_HOURS = 1e5
 MAX_SPAN_HOURS = 400 * 24.0

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from service.errors import Fault, SeriesRefusedError
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.times import FIRST_YEAR, LAST_YEAR, MAX_HOURS, Hours
 from service.timeseries.schemas import Frequency, TimeSeriesInput
 

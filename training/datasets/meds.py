@@ -13,9 +13,6 @@ MEDS 0.4: https://github.com/Medical-Event-Data-Standard/meds. Somebody else's M
 by `training.datasets.external_meds`.
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,6 +29,7 @@ from model.data.catalogue_table import read_catalogue
 from model.data.decimals import decimal_float64
 from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, Cohort, offsets_from_counts
 from model.data.variables import Catalogue
+from model.files import standing, written_directory
 from training.datasets.errors import DatasetError, NotADatasetError, OutputExistsError
 from training.datasets.import_report import ImportReport
 from training.datasets.metadata import (
@@ -109,9 +107,7 @@ def write_meds(
     """
     ordered = _ordered(table, catalogue)
     check_replaceable(directory, companions=companions)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
+    with written_directory(directory) as partial:
         _write_data(partial, ordered)
         write_metadata(
             partial,
@@ -121,10 +117,6 @@ def write_meds(
             report=report,
             subject_names=subject_names,
         )
-        partial.chmod(0o755)
-        _publish(partial, directory)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_cohort(directory: Path) -> Dataset:
@@ -140,6 +132,7 @@ def read_cohort(directory: Path) -> Dataset:
     DatasetError
         If it holds codes that are not in its table of variables.
     """
+    directory = standing(directory)
     metadata = read_metadata(directory)
     digest = check_files(directory, metadata)
     catalogue = read_catalogue(directory / CATALOGUE_FILE)
@@ -223,21 +216,6 @@ def _write_data(root: Path, table: pd.DataFrame) -> None:
     pq.write_table(
         pa.Table.from_arrays(columns, schema=schema), root / DATA_FILE, compression="zstd"
     )
-
-
-def _publish(partial: Path, directory: Path) -> None:
-    """Put the finished directory in place; an older one is moved away first, then removed."""
-    for path in (*partial.rglob("*"), partial):
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-    if not directory.exists():
-        partial.rename(directory)
-        return
-    older = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
-    directory.replace(older)
-    partial.rename(directory)
-    shutil.rmtree(older, ignore_errors=True)
 
 
 def _cohort(table: pa.Table, anchor: str | None, catalogue: Catalogue) -> Cohort:

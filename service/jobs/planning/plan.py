@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 
 from model.data.variables import Catalogue
-from service.errors import SeriesRefusedError
+from model.files import sha256_of_all, write_atomically
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.query import queryable_channel
 from service.jobs.errors import JobInputError
-from service.jobs.planning.chunks import Chunk, cut
+from service.jobs.ledger.records import Chunk
+from service.jobs.planning.chunks import cut
 from service.jobs.planning.sorting import SortedRuns
-from service.jobs.publishing import sha256_of_all, write_atomically
 from service.jobs.reading.rows import Rows, TimeKind, count_kinds, meant_kind
-from service.jobs.request import JobRequest, TimesTable
+from service.jobs.request import Grid, JobRequest, TimesTable
 from service.jobs.sources import open_source
 
 _PLAN_VERSION = 1
@@ -57,6 +58,12 @@ def make_plan(
 ) -> Plan:
     """Read the input once, write its chunks and the plan into `folder`, and return the plan.
 
+    >>> source = folder / "in.csv"
+    >>> _ = source.write_text("subject_id,time,variable,value\\na,0,HR,80\\na,1,HR,82\\n")
+    >>> plan = make_plan(source, JobRequest(format="csv"), folder / "plan", catalogue)
+    >>> plan.num_rows, plan.num_subjects, len(plan.chunks)
+    (2, 1, 1)
+
     Parameters
     ----------
     source
@@ -86,8 +93,9 @@ def make_plan(
     chunks = tuple(cut(runs.merged(), folder, meant_kind(read.kinds), chunk_subjects=size))
     shutil.rmtree(working)
     if not chunks:
+        left_out = ", ".join(f"{count} {reason}" for reason, count in read.ignored.items())
         raise JobInputError(
-            f"the input holds no usable row; rows left out, by reason: {dict(read.ignored)}"
+            f"the input holds no usable row; left out, by reason: {left_out or 'none'}"
         )
     plan = Plan(
         input_sha256=sha256_of_all([source] if times is None else [source, times]),
@@ -149,11 +157,18 @@ def check_request(request: JobRequest, catalogue: Catalogue, *, has_times: bool)
     Raises
     ------
     JobInputError
-        If a table of times is missing or too many, or a variable is not estimated.
+        If a table of times is missing or too many, a grid goes too far, or a variable is not
+        estimated.
     """
     if has_times != isinstance(request.fill, TimesTable):
         raise JobInputError(
             "a table of query times is given exactly where `fill` is of the kind `times_table`"
+        )
+    if isinstance(request.fill, Grid) and request.fill.forecast_hours > request.outside_hours:
+        raise JobInputError(
+            f"a grid may go on for {request.outside_hours:g} hours",
+            code=Fault.QUERY_TOO_FAR,
+            path="fill.forecast_hours",
         )
     if isinstance(request.variables, str):
         return

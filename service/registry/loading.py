@@ -9,6 +9,7 @@ from model.artifact import load_artifact
 from model.data.batch import Query
 from model.data.series import Cohort, Series
 from model.errors import ArtifactError
+from model.files import standing
 from model.runtime.backends import Backend, Device, load_predictor
 from model.runtime.predictor import Predictor, Request
 from model.runtime.self_test import self_test
@@ -33,12 +34,17 @@ def open_predictor(
     own_process
         Whether the model runs in a process of its own; see `ProcessPredictor`.
 
+    >>> predictor = open_predictor(artifact, backend="auto", device="cpu", num_threads=1)
+    >>> predictor.artifact.manifest.name
+    'tiny'
+
     Raises
     ------
     ArtifactError
         If the directory is not a whole and unaltered artifact, or the backend or device is not
         there, or it does not answer its golden series as at training.
     """
+    directory = standing(directory)
     if not directory.is_dir():
         raise ArtifactError(f"{directory} is not a directory")
     artifact = load_artifact(active_artifact_dir(directory))
