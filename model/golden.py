@@ -65,6 +65,7 @@ class Golden:
                 "times_hours": context.times_hours.tolist(),
                 "channels": context.channels.tolist(),
                 "values": context.values.tolist(),
+                "censoring": context.censoring.tolist(),
                 "statics": statics,
             },
             "query": {
@@ -97,6 +98,7 @@ class Golden:
                     np.array(context["values"], dtype=float),
                     # None becomes NaN.
                     np.array(context["statics"], dtype=float),
+                    np.array(context["censoring"], dtype=np.int8),
                 ),
                 Query(
                     np.array(query["offsets"], dtype=np.int64),
@@ -162,6 +164,7 @@ def _simulate_series(
         cleaned.channels,
         cleaned.values,
         _simulate_statics(catalogue, normalization, num_series, generator),
+        cleaned.censoring,
     )
 
 

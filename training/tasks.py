@@ -72,4 +72,5 @@ def _cut(cohort: Cohort, block: Float[np.ndarray, " observation"]) -> Cohort:
         cohort.channels,
         cohort.values,
         cohort.statics[owners],
+        cohort.censoring,
     )

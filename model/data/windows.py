@@ -99,4 +99,5 @@ def cut_spans(cohort: Cohort, *, span_hours: float) -> Cohort:
         cohort.channels,
         cohort.values,
         cohort.statics[owners],
+        cohort.censoring,
     )

@@ -137,7 +137,14 @@ def read_table(
         )
     return ReadSeries(
         subject_id,
-        Series(subject_id, kept.times_hours, kept.channels, kept.values, statics.values),
+        Series(
+            subject_id,
+            kept.times_hours,
+            kept.channels,
+            kept.values,
+            statics.values,
+            kept.censoring,
+        ),
         len(table),
         record.as_of,
         record.as_of_hours,

@@ -199,5 +199,6 @@ def _clean(
         kept.channels,
         kept.values,
         statics,
+        kept.censoring,
     )
     return cohort, cleaned.report.drops

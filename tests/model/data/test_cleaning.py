@@ -10,17 +10,22 @@ from hypothesis import strategies as st
 
 from model.data.catalogue import CATALOGUE
 from model.data.cleaning import Cleaned, Observations, Reason, clean
+from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, MEASURED
+from model.data.variables import Kind
 
 NUMBERS = st.one_of(
     st.sampled_from([np.nan, np.inf, -np.inf, -1.0, 0.0, 0.1, 7.35, 735.0, -17.8, 60.0]),
     st.floats(0.0, 300.0, width=32),
 )
+SIDES = st.sampled_from([AT_OR_BELOW, MEASURED, MEASURED, AT_OR_ABOVE])
+EVERY_KIND = ("Lactate", "HR", "Urine", "GCS", "MechVent")
 ROWS = st.lists(
     st.tuples(
         st.integers(0, 3),
         st.sampled_from([0.0, 0.1, 0.5, 47.9, np.nan, np.inf]),
         st.integers(-2, len(CATALOGUE) + 1),
         NUMBERS,
+        SIDES,
     ),
     max_size=60,
 )
@@ -29,21 +34,34 @@ CROWDED = st.lists(
     st.tuples(
         st.integers(0, 1),
         st.sampled_from([0.0, 1.0]),
-        st.sampled_from([CATALOGUE.channel("Lactate"), CATALOGUE.channel("HR")]),
-        st.sampled_from([0.1, 0.7, 33.3, 40.0]),
+        st.sampled_from([CATALOGUE.channel(name) for name in EVERY_KIND]),
+        st.sampled_from([0.1, 0.7, 1.0, 3.0, 4.0, 9.0, 33.3, 40.0, 9000.0]),
+        SIDES,
     ),
     max_size=60,
 )
+Row = tuple[int, float, int, float, int]
 
 
-def table(rows: list[tuple[int, float, int, float]]) -> Observations:
-    columns = np.array(rows, dtype=float).reshape(-1, 4).T
-    return Observations(columns[0].astype(int), columns[1], columns[2].astype(int), columns[3])
+def table(rows: list[Row]) -> Observations:
+    columns = np.array(rows, dtype=float).reshape(-1, 5).T
+    series, channels, sides = (columns[place].astype(int) for place in (0, 2, 4))
+    return Observations(series, columns[1], channels, columns[3], sides)
 
 
-def one(name: str, value: float, time: float = 1.0) -> Reason:
-    cleaned = clean(table([(0, time, CATALOGUE.channel(name), value)]), CATALOGUE)
+def one(name: str, value: float, time: float = 1.0, side: int = 0) -> Reason:
+    cleaned = clean(table([(0, time, CATALOGUE.channel(name), value, side)]), CATALOGUE)
     return Reason(cleaned.reasons[0])
+
+
+def merged(name: str, *values: float | tuple[float, int]) -> tuple[float, int, dict[str, int]]:
+    """Return value and side of what rows at one time become, and the rows by reason."""
+    pairs = [value if isinstance(value, tuple) else (value, MEASURED) for value in values]
+    rows = [(0, 1.0, CATALOGUE.channel(name), value, side) for value, side in pairs]
+    cleaned = clean(table(rows), CATALOGUE)
+    kept = cleaned.observations
+    counts = {drop.reason: drop.rows for drop in cleaned.report.drops}
+    return float(kept.values[0]), int(kept.censoring[0]), counts
 
 
 def assert_equal(left: Observations, right: Observations) -> None:
@@ -53,7 +71,7 @@ def assert_equal(left: Observations, right: Observations) -> None:
 
 @settings(max_examples=40)
 @given(st.one_of(ROWS, CROWDED))
-def test_every_row_is_accounted_for(rows: list[tuple[int, float, int, float]]) -> None:
+def test_every_row_is_accounted_for(rows: list[Row]) -> None:
     cleaned = clean(table(rows), CATALOGUE)
     assert cleaned.report.is_balanced
     assert cleaned.report.read == len(rows) == len(cleaned.reasons)
@@ -62,7 +80,7 @@ def test_every_row_is_accounted_for(rows: list[tuple[int, float, int, float]]) -
 
 @settings(max_examples=40)
 @given(st.one_of(ROWS, CROWDED))
-def test_what_is_kept_is_clean_sorted_and_unique(rows: list[tuple[int, float, int, float]]) -> None:
+def test_what_is_kept_is_clean_sorted_and_unique(rows: list[Row]) -> None:
     kept = clean(table(rows), CATALOGUE).observations
     keys = list(
         zip(
@@ -80,7 +98,7 @@ def test_what_is_kept_is_clean_sorted_and_unique(rows: list[tuple[int, float, in
 
 @settings(max_examples=40)
 @given(st.one_of(ROWS, CROWDED))
-def test_cleaning_twice_changes_nothing(rows: list[tuple[int, float, int, float]]) -> None:
+def test_cleaning_twice_changes_nothing(rows: list[Row]) -> None:
     first = clean(table(rows), CATALOGUE)
     second = clean(first.observations, CATALOGUE)
     assert second.report.drops == ()
@@ -89,9 +107,7 @@ def test_cleaning_twice_changes_nothing(rows: list[tuple[int, float, int, float]
 
 @settings(max_examples=40)
 @given(st.one_of(ROWS, CROWDED), st.randoms(use_true_random=False))
-def test_the_order_of_rows_means_nothing(
-    rows: list[tuple[int, float, int, float]], random: Random
-) -> None:
+def test_the_order_of_rows_means_nothing(rows: list[Row], random: Random) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)
     expected, found = clean(table(rows), CATALOGUE), clean(table(shuffled), CATALOGUE)
@@ -101,9 +117,10 @@ def test_the_order_of_rows_means_nothing(
 
 @settings(max_examples=40)
 @given(CROWDED, st.randoms(use_true_random=False))
-def test_a_row_that_came_twice_weighs_once(
-    rows: list[tuple[int, float, int, float]], random: Random
+def test_a_row_that_came_twice_weighs_once_unless_it_is_an_amount(
+    rows: list[Row], random: Random
 ) -> None:
+    rows = [row for row in rows if CATALOGUE[row[2]].kind is not Kind.AMOUNT]
     again = [row for row in rows if random.random() < 0.5]
     expected, found = clean(table(rows), CATALOGUE), clean(table(rows + again), CATALOGUE)
     assert_equal(expected.observations, found.observations)
@@ -111,7 +128,7 @@ def test_a_row_that_came_twice_weighs_once(
 
 @settings(max_examples=40)
 @given(ROWS)
-def test_a_series_is_cleaned_as_if_it_were_alone(rows: list[tuple[int, float, int, float]]) -> None:
+def test_a_series_is_cleaned_as_if_it_were_alone(rows: list[Row]) -> None:
     together = clean(table(rows), CATALOGUE).observations
     for series in range(4):
         alone = clean(table([row for row in rows if row[0] == series]), CATALOGUE).observations
@@ -151,7 +168,7 @@ def test_numbers_that_are_none_have_a_reason(bad: float) -> None:
 
 def test_conflicting_rows_become_their_mean_and_equal_ones_are_duplicates() -> None:
     heart_rate = CATALOGUE.channel("HR")
-    rows = [(0, 1.0, heart_rate, value) for value in (80.0, 90.0, 80.0, 300.0)]
+    rows = [(0, 1.0, heart_rate, value, 0) for value in (80.0, 90.0, 80.0, 300.0)]
     cleaned: Cleaned = clean(table(rows), CATALOGUE)
     np.testing.assert_array_equal(cleaned.observations.values, [85.0])
     counts = {drop.reason: drop.rows for drop in cleaned.report.drops}
@@ -159,7 +176,7 @@ def test_conflicting_rows_become_their_mean_and_equal_ones_are_duplicates() -> N
 
 
 def test_many_equal_rows_keep_their_value_to_the_last_bit() -> None:
-    rows = [(0, 1.0, CATALOGUE.channel("Lactate"), 0.1)] * 6
+    rows = [(0, 1.0, CATALOGUE.channel("Lactate"), 0.1, 0)] * 6
     assert clean(table(rows), CATALOGUE).observations.values[0] == 0.1
 
 
@@ -167,3 +184,65 @@ def test_no_row_at_all_is_no_special_case() -> None:
     cleaned = clean(table([]), CATALOGUE)
     assert len(cleaned.observations) == 0
     assert cleaned.report.is_balanced
+
+
+def test_amounts_at_one_time_add_up_also_equal_ones() -> None:
+    assert merged("Urine", 100.0, 50.0, 50.0) == (200.0, MEASURED, {"amount_added": 2})
+
+
+def test_amounts_that_are_not_believable_together_are_all_dropped() -> None:
+    highest = CATALOGUE[CATALOGUE.channel("Urine")].plausible_range[1]
+    rows = [(0, 1.0, CATALOGUE.channel("Urine"), 0.9 * highest, 0)] * 2
+    cleaned = clean(table(rows), CATALOGUE)
+    assert len(cleaned.observations) == 0
+    np.testing.assert_array_equal(cleaned.reasons, [Reason.IMPLAUSIBLE_VALUE] * 2)
+
+
+def test_of_scores_the_lower_median_is_kept_and_it_was_charted() -> None:
+    assert merged("GCS", 15.0, 3.0, 7.0, 15.0, 9.0) == (
+        7.0,
+        MEASURED,
+        {"duplicate": 1, "score_superseded": 3},
+    )
+
+
+def test_a_state_that_holds_beats_one_that_does_not() -> None:
+    low, high = CATALOGUE[CATALOGUE.channel("MechVent")].plausible_range
+    expected = (high, MEASURED, {"state_superseded": 1} if low < high else {})
+    assert merged("MechVent", low, high) == expected
+
+
+@pytest.mark.parametrize("name", EVERY_KIND)
+@pytest.mark.parametrize("side", [AT_OR_BELOW, AT_OR_ABOVE])
+def test_a_measured_value_beats_a_limit(name: str, side: int) -> None:
+    value = CATALOGUE[CATALOGUE.channel(name)].plausible_range[1]
+    expected = (value, MEASURED, {"censored_superseded": 1})
+    assert merged(name, (value, side), value) == expected
+
+
+def test_of_limits_the_tightest_is_kept() -> None:
+    assert merged("Lactate", (2.0, -1), (1.0, -1), (1.0, -1)) == (
+        1.0,
+        AT_OR_BELOW,
+        {"duplicate": 1, "censored_superseded": 1},
+    )
+    assert merged("Lactate", (2.0, 1), (4.0, 1)) == (4.0, AT_OR_ABOVE, {"censored_superseded": 1})
+    assert merged("Lactate", (2.0, 1), (4.0, -1)) == (4.0, AT_OR_BELOW, {"censored_superseded": 1})
+
+
+def test_a_limit_beyond_the_plausible_range_is_moved_to_its_end() -> None:
+    low, high = CATALOGUE[CATALOGUE.channel("Na")].plausible_range
+    assert merged("Na", (low - 1, AT_OR_BELOW))[:2] == (low, AT_OR_BELOW)
+    assert merged("Na", (high + 1, AT_OR_ABOVE))[:2] == (high, AT_OR_ABOVE)
+    assert merged("Na", (low - 1, AT_OR_ABOVE))[:2] == (low, AT_OR_ABOVE)
+    far = 2 * (high - low)
+    assert one("Na", low - far, side=AT_OR_BELOW) is Reason.IMPLAUSIBLE_VALUE
+    assert one("Na", high + far, side=AT_OR_ABOVE) is Reason.IMPLAUSIBLE_VALUE
+    assert one("Na", high + far, side=AT_OR_BELOW) is Reason.KEPT
+
+
+def test_rows_can_be_judged_by_ranges_of_their_own() -> None:
+    rows = table([(0, 1.0, CATALOGUE.channel("HR"), 190.0, 0)] * 2)
+    ranges = np.array([[100.0, 0.0], [200.0, 180.0]])
+    reasons = clean(rows, CATALOGUE, ranges).reasons
+    np.testing.assert_array_equal(reasons, [Reason.KEPT, Reason.IMPLAUSIBLE_VALUE])
