@@ -37,10 +37,11 @@ import numpy as np
 import pyarrow as pa
 
 from model.data.variables import Catalogue
+from model.records.choosing import Chooser
 from model.records.comparators import FLAG_IGNORED, read_values
 from model.records.persons import FEMALE, MALE, Person, birth_of_text, person_rows
 from model.records.rows import RowBatch, TimeKind, row_batch
-from model.records.sources.fhir_bundle import SUFFIXES, Resource, resources_of
+from model.records.sources.fhir_bundle import FHIR_ENDINGS, Resource, resources_of
 from model.records.sources.fhir_values import (
     Fields,
     Value,
@@ -51,7 +52,25 @@ from model.records.sources.fhir_values import (
     text_of,
     value_of,
 )
-from model.records.sources.standin import CodeMap, SourceOptions, list_files
+from model.records.sources.files import list_files
+from model.records.sources.not_rows import (
+    ENTRY_WITHOUT_RESOURCE,
+    IDENTIFIER,
+    INVALID_BIRTH_DATE,
+    MISSING_VALUE,
+    MODIFIED_MEANING,
+    OTHER_FOCUS,
+    OTHER_RESOURCE,
+    PANEL_WITHOUT_VALUE,
+    PERSON_WITHOUT_STATICS,
+    SEX_NOT_USED,
+    STATUS_NOT_FINAL,
+    SUBJECT_BY_IDENTIFIER,
+    SUBJECT_NOT_A_PATIENT,
+    UNKNOWN_VARIABLE,
+    WITHDRAWN_WITHOUT_ID,
+)
+from model.records.sources.options import SourceOptions
 from model.records.subjects import subject_of, subject_of_reference
 from model.records.times import TimeRules, read_times
 
@@ -89,40 +108,15 @@ def read_fhir(path: Path, options: SourceOptions, catalogue: Catalogue) -> Itera
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "one.json"
     ...     _ = file.write_text(resource)
-    ...     [read] = read_fhir(file, SourceOptions(), Catalogue((), ()))
+    ...     [read] = read_fhir(file, SourceOptions(format=SourceFormat.FHIR), Catalogue((), ()))
     >>> read.batch.select(["subject_id", "variable", "value"]).to_pylist()
     [{'subject_id': '1', 'variable': '8867-4', 'value': 92.0}]
     """
-    chooser = _Chooser(catalogue, options.codes)
-    files = list_files(path, SUFFIXES, what="FHIR").files
+    chooser = Chooser(catalogue, options.codes)
+    files = list_files(path, FHIR_ENDINGS, what="FHIR").files
     waiting = (one for file in files for one in resources_of(file))
     while resources := list(islice(waiting, _RESOURCES_PER_BATCH)):
         yield from _batches(resources, chooser, options.time)
-
-
-@dataclass
-class _Chooser:
-    """Chooses one of several names of a value."""
-
-    catalogue: Catalogue
-    codes: CodeMap
-    _known: dict[tuple[str, ...], tuple[str, str | None]] = field(default_factory=dict)
-
-    def choose(self, names: tuple[str, ...]) -> tuple[str, str | None]:
-        """Return a name, and the unit that a code map says."""
-        if names not in self._known:
-            self._known[names] = self._choose(names)
-        return self._known[names]
-
-    def _choose(self, names: tuple[str, ...]) -> tuple[str, str | None]:
-        for name in names:
-            target = self.codes.find(name)
-            if target is not None:
-                return target.variable, target.unit
-        for name in names:
-            if name in self.catalogue.channels or name in self.catalogue.static_positions:
-                return name, None
-        return names[0], None
 
 
 @dataclass(frozen=True)
@@ -149,18 +143,18 @@ class _Found:
     remarks: Counter[str] = field(default_factory=Counter)
 
 
-def _batches(resources: list[Resource], chooser: _Chooser, rules: TimeRules) -> Iterator[RowBatch]:
+def _batches(resources: list[Resource], chooser: Chooser, rules: TimeRules) -> Iterator[RowBatch]:
     found = _Found()
     for resource in resources:
         content = resource.content
         if content is None:
-            found.ignored["entry_without_resource"] += 1
+            found.ignored[ENTRY_WITHOUT_RESOURCE] += 1
         elif content.get("resourceType") == "Observation":
             _observation(resource, content, chooser, found)
         elif content.get("resourceType") == "Patient":
             _patient(resource, content, found)
         else:
-            found.ignored["other_resource"] += 1
+            found.ignored[OTHER_RESOURCE] += 1
     if found.persons:
         yield person_rows(found.persons)
     if found.rows or found.ignored:
@@ -199,18 +193,18 @@ def _columns(found: _Found, rules: TimeRules) -> RowBatch:
     return row_batch(columns, ignored=found.ignored, remarks=remarks)
 
 
-def _observation(resource: Resource, content: Fields, chooser: _Chooser, found: _Found) -> None:
+def _observation(resource: Resource, content: Fields, chooser: Chooser, found: _Found) -> None:
     """Add the values of an Observation; where it has none that is used, count why."""
     status = content.get("status")
     is_withdrawn = isinstance(status, str) and status in _WITHDRAWN
     rank = _STATUSES.get(status) if isinstance(status, str) else None
     if rank is None and not is_withdrawn:
-        found.ignored["status_not_final"] += 1
+        found.ignored[STATUS_NOT_FINAL] += 1
         return
     identity, key = _record_id(resource, content), _version(content)
     version = key * _RANKS + (_WITHDRAWN_RANK if rank is None else rank)
     rows: list[_Row] = []
-    ignored = Counter({"withdrawn_without_id": 1})
+    ignored = Counter({WITHDRAWN_WITHOUT_ID: 1})
     if rank is not None:
         rows, ignored = _values(resource, content, chooser, found.remarks)
         rows = [_revised(row, identity, version) for row in rows]
@@ -226,7 +220,7 @@ def _observation(resource: Resource, content: Fields, chooser: _Chooser, found: 
 
 
 def _values(
-    resource: Resource, content: Fields, chooser: _Chooser, remarks: Counter[str]
+    resource: Resource, content: Fields, chooser: Chooser, remarks: Counter[str]
 ) -> tuple[list[_Row], Counter[str]]:
     """Return the rows of an Observation that is used, and why its other values are none."""
     subject, reason = _subject(resource, content)
@@ -239,10 +233,10 @@ def _values(
         why = reason or _changed_meaning(measured) or said.reason or moment.reason
         names = names_of(measured.get("code"))
         if why is None and not names:
-            why = "no_code"
+            why = UNKNOWN_VARIABLE
         if why is not None:
-            is_panel = why == "no_value" and _members(content)
-            ignored["panel_without_value" if is_panel else why] += 1
+            is_panel = why == MISSING_VALUE and _members(content)
+            ignored[PANEL_WITHOUT_VALUE if is_panel else why] += 1
             continue
         name, unit = chooser.choose(names)
         if said.remark is not None:
@@ -264,10 +258,10 @@ def _members(content: Fields) -> bool:
 def _changed_meaning(content: Fields) -> str | None:
     """Return the reason for which the content must not be read by what it seems to say."""
     if content.get("modifierExtension"):
-        return "modifier_extension"
+        return MODIFIED_MEANING
     if content.get("implicitRules"):
-        return "implicit_rules"
-    return "about_another_subject" if content.get("focus") else None
+        return MODIFIED_MEANING
+    return OTHER_FOCUS if content.get("focus") else None
 
 
 def _revised(row: _Row, identity: str | None, version: int) -> _Row:
@@ -327,19 +321,19 @@ def _subject(resource: Resource, content: Fields) -> tuple[str | None, str | Non
     subject = content.get("subject")
     reference = text_of(subject, "reference")
     if text_of(subject, "type") not in _PATIENT_TYPES:
-        return None, "subject_not_a_patient"
+        return None, SUBJECT_NOT_A_PATIENT
     if reference is None:
-        is_named = isinstance(subject, dict) and bool(subject.get("identifier"))
-        return None, "subject_by_identifier" if is_named else None
+        is_named = isinstance(subject, dict) and bool(subject.get(IDENTIFIER))
+        return None, SUBJECT_BY_IDENTIFIER if is_named else None
     if "?" in reference:
-        return None, "subject_by_identifier"
+        return None, SUBJECT_BY_IDENTIFIER
     found = _patient_of(resource.references.get(reference, reference))
-    return found, None if found is not None else "subject_not_a_patient"
+    return found, None if found is not None else SUBJECT_NOT_A_PATIENT
 
 
 def _patient(resource: Resource, content: Fields, found: _Found) -> None:
     if _changed_meaning(content) is not None:
-        found.ignored["modifier_extension"] += 1
+        found.ignored[MODIFIED_MEANING] += 1
         return
     own = text_of(content, "id")
     address = resource.references.get(resource.full_url or "", resource.full_url or "")
@@ -347,8 +341,8 @@ def _patient(resource: Resource, content: Fields, found: _Found) -> None:
     born, sex = text_of(content, "birthDate"), content.get("gender")
     birth = None if born is None else birth_of_text(born)
     category = _SEXES.get(sex) if isinstance(sex, str) else None
-    found.ignored["invalid_birth_date"] += born is not None and birth is None
-    found.ignored["sex_not_used"] += sex is not None and category is None
-    found.ignored["patient_without_statics"] += born is None and sex is None
+    found.ignored[INVALID_BIRTH_DATE] += born is not None and birth is None
+    found.ignored[SEX_NOT_USED] += sex is not None and category is None
+    found.ignored[PERSON_WITHOUT_STATICS] += born is None and sex is None
     record = None if own is None else f"Patient/{own}"
     found.persons.append(Person(subject, birth, category, record, _version(content) * _RANKS))

@@ -12,15 +12,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-
-import pyarrow as pa
+from typing import Any, Final, NoReturn
 
 from model.records.errors import SourceError
+from model.records.sources.files import endings_of, open_bytes, reading, shown
+from model.records.sources.lines import objects_of
+from model.records.sources.options import SourceFormat
 
-SUFFIXES: Final = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
-_LINES: Final = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
-_BLOCK_BYTES: Final = 4 * 2**20
+_LINES: Final = endings_of(SourceFormat.NDJSON)
+FHIR_ENDINGS: Final = (*_LINES, ".json", ".json.gz", ".json.bz2", ".json.xz")
+_WHAT: Final = "FHIR"
 _EXPECTED: Final = "expected FHIR R4: a resource, a Bundle, or one resource in every line (NDJSON)"
 _NO_REFERENCES: Final[Mapping[str, str]] = {}
 
@@ -60,68 +61,29 @@ def resources_of(file: Path) -> Iterator[Resource]:
 
 
 def _objects(file: Path) -> Iterator[dict[str, Any]]:
-    if file.name.lower().endswith(_LINES):
-        yield from _objects_of_lines(file)
-        return
-    text = b"".join(_blocks(file, whole_lines=False))
-    try:
-        content = _parse(text)
-    except ValueError:
-        # NDJSON under the name of JSON: its first line is a whole object.
-        yield from _objects_of_lines(file)
-        return
-    if not isinstance(content, dict):
-        raise SourceError(_EXPECTED, name=file.name)
-    yield content
-
-
-def _objects_of_lines(file: Path) -> Iterator[dict[str, Any]]:
-    number = 0
-    for block in _blocks(file, whole_lines=True):
-        for line in block.split(b"\n"):
-            number += 1
-            if not line.strip():
-                continue
-            try:
-                content = _parse(line)
-            except ValueError:
-                content = None
-            if not isinstance(content, dict):
-                detail = f"line {number} is no JSON object; {_EXPECTED}"
-                raise SourceError(detail, name=file.name)
+    if not file.name.lower().endswith(_LINES):
+        with reading(file, _WHAT), open_bytes(file) as opened:
+            content = _parse(opened.read())
+        if isinstance(content, dict):
             yield content
+            return
+        if content is not None:
+            raise SourceError(_EXPECTED, name=shown(file))
+    # NDJSON, also under the name of JSON: then its first line is a whole object.
+    for found in objects_of(file, _WHAT):
+        yield from found
 
 
 def _parse(text: bytes) -> Any:
-    """Parse JSON as RFC 8259 has it; everything else is a ValueError."""
+    """Parse JSON as RFC 8259 has it; None for everything else."""
     try:
-        decoded = text.decode("utf-8-sig" if text.startswith(b"\xef\xbb\xbf") else "utf-8")
-        return json.loads(decoded, parse_constant=_refuse)
-    except RecursionError as error:
-        raise ValueError("too deep") from error
+        return json.loads(text.decode("utf-8-sig"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
 
 
-def _refuse(_: str) -> float:
+def _refuse(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are no JSON")
-
-
-def _blocks(file: Path, *, whole_lines: bool) -> Iterator[bytes]:
-    rest = b""
-    try:
-        with pa.input_stream(str(file), compression="detect") as opened:
-            while block := opened.read(_BLOCK_BYTES):
-                if not whole_lines:
-                    yield block
-                    continue
-                lines, mark, after = (rest + block).rpartition(b"\n")
-                rest = after
-                if mark:
-                    yield lines
-            yield rest
-    except (OSError, pa.ArrowException, EOFError, UnicodeError) as error:
-        raise SourceError(
-            f"the file cannot be read to its end; {_EXPECTED}", name=file.name
-        ) from error
 
 
 def _opened(resource: Resource) -> Iterator[Resource]:

@@ -10,6 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from model.records.comparators import COMPARATORS, MEASURED
+from model.records.sources.not_rows import (
+    ISSUED_ONLY,
+    MISSING_VALUE,
+    MODIFIED_MEANING,
+    PERIOD_WITHOUT_END,
+    TIMING_NOT_USED,
+    VALUE_TYPE_NOT_USED,
+)
 
 Fields = Mapping[str, Any]
 
@@ -107,7 +115,7 @@ def value_of(measured: Fields) -> Value:
     -1
     """
     if measured.get("dataAbsentReason") is not None:
-        return Value(reason="data_absent")
+        return Value(reason=MISSING_VALUE)
     quantity = measured.get("valueQuantity")
     if isinstance(quantity, dict):
         return _of_quantity(quantity)
@@ -143,11 +151,11 @@ def moment_of(observation: Fields) -> Moment:
         if end is not None:
             return Moment(_whole_date(end))
         if text_of(period, "start") is not None:
-            return Moment(reason="period_without_end")
+            return Moment(reason=PERIOD_WITHOUT_END)
     if observation.get("effectiveTiming") is not None:
-        return Moment(reason="timing_not_used")
+        return Moment(reason=TIMING_NOT_USED)
     if text_of(observation, "issued") is not None:
-        return Moment(reason="only_issued")
+        return Moment(reason=ISSUED_ONLY)
     return Moment()
 
 
@@ -175,7 +183,7 @@ def _of_quantity(quantity: Fields) -> Value:
         return Value(reason=_why_nothing(quantity))
     said = quantity.get("comparator")
     if said is not None and (not isinstance(said, str) or said not in COMPARATORS):
-        return Value(reason="comparator_not_used")
+        return Value(reason=MODIFIED_MEANING)
     code, unit = text_of(quantity, "code"), text_of(quantity, "unit")
     system = (text_of(quantity, "system") or "").rstrip("/")
     first, second = (code, unit) if system in _UCUM_SYSTEMS else (unit, code)
@@ -200,7 +208,7 @@ def _why_nothing(content: Fields) -> str:
         if name.startswith("_value"):
             extensions = dicts_of(found, "extension")
             if any(one.get("url") == _DATA_ABSENT for one in extensions):
-                return "data_absent"
+                return MISSING_VALUE
     if any(name.startswith("value") and name != "value" for name in content):
-        return "value_type_not_used"
-    return "no_value"
+        return VALUE_TYPE_NOT_USED
+    return MISSING_VALUE

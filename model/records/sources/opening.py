@@ -60,7 +60,7 @@ def open_source(
     ...  for one in open_source(path, options, Catalogue((), ()))]
     [(1, {'missing_subject': 1})]
     """
-    for rows in _read(path, options, is_query=is_query):
+    for rows in _read(path, options, catalogue, is_query=is_query):
         batch = apply_codes(rows.batch, options.codes) if not is_query else rows.batch
         is_owned = pc.is_valid(batch.column("subject_id"))
         owned = batch.filter(is_owned)
@@ -90,7 +90,9 @@ def _rows_of(table: Table, options: SourceOptions, *, is_query: bool) -> Iterato
             )
 
 
-def _read(path: Path, options: SourceOptions, *, is_query: bool) -> Iterator[RowBatch]:
+def _read(
+    path: Path, options: SourceOptions, catalogue: Catalogue, *, is_query: bool
+) -> Iterator[RowBatch]:
     if is_query and not options.format.is_table:
         # No record asks for times: a table does.
         options = SourceOptions(
@@ -103,5 +105,5 @@ def _read(path: Path, options: SourceOptions, *, is_query: bool) -> Iterator[Row
         reader = getattr(import_module(module), function)
     except ModuleNotFoundError as error:
         raise SourceError(f"the format {options.format} cannot be read yet") from error
-    found: Iterator[RowBatch] = reader(path, options)
+    found: Iterator[RowBatch] = reader(path, options, catalogue)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from model.data.variables import Catalogue
 from model.records.sources.fhir import read_fhir
-from model.records.sources.standin import SourceOptions
+from model.records.sources.options import SourceFormat, SourceOptions
 
 NO_CATALOGUE = Catalogue((), ())
 LOINC = "http://loinc.org"
@@ -72,7 +72,9 @@ def read(
 def read_file(
     path: Path, *, options: SourceOptions | None = None, catalogue: Catalogue = NO_CATALOGUE
 ) -> Read:
-    return gather(list(read_fhir(path, options or SourceOptions(), catalogue)))
+    return gather(
+        list(read_fhir(path, options or SourceOptions(format=SourceFormat.FHIR), catalogue))
+    )
 
 
 def gather(batches: Sequence[Any]) -> Read:

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.data.variables import Catalogue, Static, Variable
+from model.records.codes import CodeMap, Target
 from model.records.errors import SourceError
 from model.records.rows import TimeKind
-from model.records.sources.standin import CodeMap, SourceOptions, Target
+from model.records.sources.options import SourceFormat, SourceOptions
 from tests.model.records.sources.fhir_cases import (
     LOINC,
     UCUM,
@@ -51,32 +52,32 @@ def test_a_quantity_is_a_row_with_everything_that_it_says(tmp_path: Path) -> Non
         ({"status": "unknown"}, "status_not_final"),
         ({"status": None}, "status_not_final"),
         ({"status": ["final"]}, "status_not_final"),
-        ({"modifierExtension": [{"url": "x"}]}, "modifier_extension"),
-        ({"implicitRules": "http://x"}, "implicit_rules"),
-        ({"focus": [{"reference": "Patient/fetus"}]}, "about_another_subject"),
-        ({"dataAbsentReason": coded("unknown")}, "data_absent"),
-        ({"dataAbsentReason": coded("unknown"), "valueQuantity": None}, "data_absent"),
+        ({"modifierExtension": [{"url": "x"}]}, "modified_meaning"),
+        ({"implicitRules": "http://x"}, "modified_meaning"),
+        ({"focus": [{"reference": "Patient/fetus"}]}, "other_focus"),
+        ({"dataAbsentReason": coded("unknown")}, "missing_value"),
+        ({"dataAbsentReason": coded("unknown"), "valueQuantity": None}, "missing_value"),
         ({"subject": {"reference": "Group/1"}}, "subject_not_a_patient"),
         ({"subject": {"reference": "Device/1"}}, "subject_not_a_patient"),
         ({"subject": {"reference": "1", "type": "Location"}}, "subject_not_a_patient"),
         ({"subject": {"reference": "#p"}}, "subject_not_a_patient"),
         ({"subject": {"identifier": {"value": "7"}}}, "subject_by_identifier"),
         ({"subject": {"reference": "Patient?identifier=7"}}, "subject_by_identifier"),
-        ({"effectiveDateTime": None, "issued": "2026-03-01T10:00:00Z"}, "only_issued"),
+        ({"effectiveDateTime": None, "issued": "2026-03-01T10:00:00Z"}, "issued_only"),
         ({"effectiveDateTime": None, "effectiveTiming": {}}, "timing_not_used"),
         (
             {"effectiveDateTime": None, "effectivePeriod": {"start": "2026-03-01T08:00:00Z"}},
             "period_without_end",
         ),
-        ({"code": None}, "no_code"),
-        ({"code": {"coding": [{"system": LOINC}]}}, "no_code"),
-        ({"valueQuantity": None}, "no_value"),
-        ({"valueQuantity": {"unit": "/min"}}, "no_value"),
+        ({"code": None}, "unknown_variable"),
+        ({"code": {"coding": [{"system": LOINC}]}}, "unknown_variable"),
+        ({"valueQuantity": None}, "missing_value"),
+        ({"valueQuantity": {"unit": "/min"}}, "missing_value"),
         (
             {"valueQuantity": None, "hasMember": [{"reference": "Observation/2"}]},
             "panel_without_value",
         ),
-        ({"valueQuantity": quantity(5, comparator="ad")}, "comparator_not_used"),
+        ({"valueQuantity": quantity(5, comparator="ad")}, "modified_meaning"),
         ({"valueQuantity": None, "valueRange": {"low": {"value": 1}}}, "value_type_not_used"),
         ({"valueQuantity": None, "valueRatio": {}}, "value_type_not_used"),
         ({"valueQuantity": None, "valueSampledData": {}}, "value_type_not_used"),
@@ -91,7 +92,7 @@ def test_a_quantity_is_a_row_with_everything_that_it_says(tmp_path: Path) -> Non
                     ]
                 },
             },
-            "data_absent",
+            "missing_value",
         ),
     ],
 )
@@ -220,7 +221,7 @@ def test_the_parts_of_a_panel_are_rows_of_one_record(tmp_path: Path) -> None:
     ]
     found = read(tmp_path, observation(code=coded("85354-9"), valueQuantity=None, component=parts))
     assert found.values == [("8480-6", 120.0), ("8462-4", 80.0)]
-    assert found.ignored == {"data_absent": 1, "modifier_extension": 1}
+    assert found.ignored == {"missing_value": 1, "modified_meaning": 1}
     assert {row["record_id"] for row in found.rows} == {"o1"}
 
 
@@ -230,7 +231,7 @@ def test_absent_data_of_the_whole_leave_the_components(tmp_path: Path) -> None:
         tmp_path,
         observation(valueQuantity=None, dataAbsentReason=coded("unknown"), component=parts),
     )
-    assert (found.values, found.ignored) == ([("8480-6", 120.0)], {"data_absent": 1})
+    assert (found.values, found.ignored) == ([("8480-6", 120.0)], {"missing_value": 1})
 
 
 def _versions(found: Read) -> list[int]:
@@ -319,7 +320,7 @@ def test_the_code_that_is_known_is_chosen_among_several(tmp_path: Path) -> None:
     known = Catalogue((_variable("HR", "8867-4"),), ())
     assert read(tmp_path, resource, catalogue=known).only["variable"] == "8867-4"
     codes = CodeMap({"http://snomed.info/sct//364075005": Target("HR", "/min")})
-    options = SourceOptions(codes=codes)
+    options = SourceOptions(format=SourceFormat.FHIR, codes=codes)
     bare = observation(code=concept, valueQuantity={"value": 92})
     row = read(tmp_path, bare, options=options, catalogue=known).only
     assert (row["variable"], row["unit"]) == ("HR", "/min")
@@ -361,8 +362,8 @@ def test_a_patient_is_a_birth_date_and_a_sex(tmp_path: Path) -> None:
         ({"gender": "other"}, 1, {"sex_not_used": 1}),
         ({"gender": "unknown", "birthDate": None}, 0, {"sex_not_used": 1}),
         ({"birthDate": "1980-13-01"}, 1, {"invalid_birth_date": 1}),
-        ({"birthDate": None, "gender": None}, 0, {"patient_without_statics": 1}),
-        ({"modifierExtension": [{"url": "x"}]}, 0, {"modifier_extension": 1}),
+        ({"birthDate": None, "gender": None}, 0, {"person_without_statics": 1}),
+        ({"modifierExtension": [{"url": "x"}]}, 0, {"modified_meaning": 1}),
     ],
 )
 def test_what_a_patient_does_not_say_is_counted(
@@ -441,7 +442,7 @@ def test_a_folder_is_read_whole_and_hidden_files_are_not(tmp_path: Path) -> None
     [
         b"[1]",
         b"{",
-        b"\xff\xfe",
+        b"\x00\x01",
         b'{"resourceType": "Observation"}\n{"cut',
         b'{"value": NaN}',
         b"[" * 100_000,
