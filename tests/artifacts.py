@@ -12,11 +12,11 @@ import torch
 from model.artifact import Artifact, load_artifact, write_artifact
 from model.calibration import Calibration
 from model.config import LatentODEConfig
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.latent_ode import LatentODE
 from model.runtime.backends import load_predictor
 from model.runtime.self_test import answer_golden
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 _SEED = 20120101
@@ -25,10 +25,10 @@ _SEED = 20120101
 def write_tiny_artifact(directory: Path, **changes: Any) -> None:
     """Write an artifact without a graph into `directory`; `changes` are of its architecture."""
     generator = np.random.default_rng(_SEED)
-    uncalibrated = Calibration.uncalibrated(len(CATALOGUE))
+    uncalibrated = Calibration.uncalibrated(len(CHALLENGE))
     config = LatentODEConfig(
-        num_channels=len(CATALOGUE),
-        num_statics=len(CATALOGUE.statics),
+        num_channels=len(CHALLENGE),
+        num_statics=len(CHALLENGE.statics),
         latent_dim=6,
         encoder_dim=12,
         dynamics_dim=12,
@@ -40,12 +40,12 @@ def write_tiny_artifact(directory: Path, **changes: Any) -> None:
         directory,
         config=config,
         weights={name: value.numpy() for name, value in network.state_dict().items()},
-        catalogue=CATALOGUE,
-        normalization=Normalization.fit(random_cohort(60, generator), CATALOGUE),
+        catalogue=CHALLENGE,
+        normalization=Normalization.fit(random_cohort(60, generator), CHALLENGE),
         calibration=replace(
             uncalibrated,
             encoder_divergences=np.geomspace(1.0, 1e6, 1001),
-            error_hours=np.full(len(CATALOGUE), 6.0),
+            error_hours=np.full(len(CHALLENGE), 6.0),
             num_subjects=np.full_like(uncalibrated.num_subjects, 1000),
         ),
         metrics={"note": "nobody trained this model"},

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from model.data.catalogue import CATALOGUE
 from model.data.cleaning import Observations, clean
 from model.data.series import Cohort, offsets_from_counts
+from tests.catalogues import CHALLENGE
 
 
 def random_cohort(
@@ -17,12 +17,12 @@ def random_cohort(
     """Series with irregular times, values in the middle of the plausible ranges, some statics unknown."""
     counts = 3 + generator.poisson(mean_observations, num_series)
     series = np.repeat(np.arange(num_series), counts)
-    channels = generator.integers(0, len(CATALOGUE), len(series))
-    low, high = np.array([variable.plausible_range for variable in CATALOGUE])[channels].T
+    channels = generator.integers(0, len(CHALLENGE), len(series))
+    low, high = np.array([variable.plausible_range for variable in CHALLENGE])[channels].T
     values = low + (high - low) * generator.beta(4, 4, len(series))
     minutes = generator.integers(0, int(60 * span_hours), len(series))
-    cleaned = clean(Observations(series, minutes / 60, channels, values), CATALOGUE).observations
-    statics = np.array([np.mean(static.plausible_range) for static in CATALOGUE.statics])
+    cleaned = clean(Observations(series, minutes / 60, channels, values), CHALLENGE).observations
+    statics = np.array([np.mean(static.plausible_range) for static in CHALLENGE.statics])
     known = generator.random((num_series, len(statics))) < 0.7
     return Cohort(
         tuple(f"s{index}" for index in range(num_series)),

@@ -14,7 +14,7 @@ import torch
 
 from model.artifact import load_artifact, write_artifact
 from model.calibration import Calibration
-from model.data.catalogue import CATALOGUE
+from model.data.catalogue import shipped_catalogue
 from model.data.normalization import Normalization
 from model.data.rolling import WINDOW_HOURS
 from model.data.series import Cohort
@@ -78,7 +78,7 @@ def prepare(data_dir: Path) -> Prepared:
     FitError
         If fewer than a handful of series remain to train or tune on.
     """
-    dataset = read_cohort(data_dir, CATALOGUE)
+    dataset = read_cohort(data_dir, shipped_catalogue())
     cohort = dataset.cohort
     split = split_subjects(cohort.subject_ids)
     train, tuning = (
@@ -90,7 +90,7 @@ def prepare(data_dir: Path) -> Prepared:
             f"{data_dir} leaves {len(train)} series to train and {len(tuning)} to tune on; "
             f"at least {_MIN_SERIES} and 1 with {_MIN_OBSERVATIONS} observations each are needed"
         )
-    return Prepared(dataset, split, train, tuning, Normalization.fit(train, CATALOGUE))
+    return Prepared(dataset, split, train, tuning, Normalization.fit(train, shipped_catalogue()))
 
 
 def fit(
@@ -112,9 +112,9 @@ def fit(
     """
     prepared = prepare(data_dir)
     rank = join(device)
-    loader = Loader(prepared.train, CATALOGUE, prepared.normalization, config, rank)
+    loader = Loader(prepared.train, shipped_catalogue(), prepared.normalization, config, rank)
     validation = Validation.of(
-        prepared.tuning, CATALOGUE, prepared.normalization, config.horizon_hours
+        prepared.tuning, shipped_catalogue(), prepared.normalization, config.horizon_hours
     )
     if not validation.windows:
         raise FitError(f"{data_dir} leaves nothing to score on its tuning subjects")
@@ -160,7 +160,7 @@ def _write(
             directory,
             config=served.network.config,
             weights={key: value.cpu().numpy() for key, value in trainer.best.items()},
-            catalogue=CATALOGUE,
+            catalogue=shipped_catalogue(),
             normalization=prepared.normalization,
             calibration=served.calibration,
             metrics={
@@ -169,7 +169,7 @@ def _write(
                 "solver": served.certificate.to_json(),
                 "onnx": None if served.graph is None else served.graph.parity.to_json(),
                 "least_squares": {task.value: rule.to_json() for task, rule in rules.items()},
-                "held_out": held_out_scores(evaluations, CATALOGUE),
+                "held_out": held_out_scores(evaluations, shipped_catalogue()),
             },
             card=_card(prepared, trainer, served.certificate, evaluations, name, artifact_version),
             provenance=_provenance(prepared, trainer.config, name, artifact_version),
@@ -207,8 +207,8 @@ def _card(
         num_tuning=len(prepared.tuning),
         history=trainer.history,
         certificate=certificate,
-        catalogue=CATALOGUE,
-        num_values=np.bincount(prepared.train.channels, minlength=len(CATALOGUE)),
+        catalogue=shipped_catalogue(),
+        num_values=np.bincount(prepared.train.channels, minlength=len(shipped_catalogue())),
         hashes={
             "data set": prepared.dataset.sha256,
             "split of the subjects": prepared.split.sha256,
@@ -221,7 +221,7 @@ def _least_squares(prepared: Prepared) -> Mapping[Task, LeastSquares]:
     """Fit the strongest trivial answer on the training subjects; `evaluate` compares with it."""
     rules = {}
     for task in Task:
-        window = make_window(prepared.train, CATALOGUE, task, seed=0)
+        window = make_window(prepared.train, shipped_catalogue(), task, seed=0)
         if len(window.context) == 0:
             continue
         is_forecast = task is Task.FORECAST

@@ -86,7 +86,7 @@ def _variable(variable: Variable) -> VariableDescription:
         variable.name,
         variable.description,
         variable.loinc,
-        list(variable.also_loinc),
+        list(variable.codes),
         variable.unit,
         list(accepted_units(variable)),
         PlausibleRange(low, high, variable.range_source),

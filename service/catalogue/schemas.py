@@ -79,7 +79,7 @@ class VariableDescription:
     name: str
     description: str
     loinc: str
-    also_loinc: list[str]
+    codes: list[str]
     unit: str
     accepted_units: list[str]
     plausible_range: PlausibleRange

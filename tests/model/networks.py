@@ -8,17 +8,17 @@ from torch import Tensor
 
 from model.config import LatentODEConfig
 from model.data.batch import Query, build_batch
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.series import Cohort, offsets_from_counts
 from model.latent_ode import LatentODE, LatentODEOutput
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 COHORT = random_cohort(6, np.random.default_rng(11))
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
+NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
 CONFIG = LatentODEConfig(
-    num_channels=len(CATALOGUE),
-    num_statics=len(CATALOGUE.statics),
+    num_channels=len(CHALLENGE),
+    num_statics=len(CHALLENGE.statics),
     latent_dim=6,
     encoder_dim=12,
     encoder_heads=2,

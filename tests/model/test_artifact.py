@@ -12,16 +12,16 @@ import pytest
 from model.artifact import SCHEMA_VERSION, load_artifact, write_artifact
 from model.calibration import Calibration
 from model.config import LatentODEConfig
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.errors import ArtifactError
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
-CONFIG = LatentODEConfig(num_channels=len(CATALOGUE), num_statics=len(CATALOGUE.statics))
+CONFIG = LatentODEConfig(num_channels=len(CHALLENGE), num_statics=len(CHALLENGE.statics))
 WEIGHTS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(1, np.float32)}
-NORMALIZATION = Normalization.fit(random_cohort(20, np.random.default_rng(0)), CATALOGUE)
+NORMALIZATION = Normalization.fit(random_cohort(20, np.random.default_rng(0)), CHALLENGE)
 CALIBRATION = replace(
-    Calibration.uncalibrated(len(CATALOGUE)), encoder_divergences=np.linspace(0, 3, 7)
+    Calibration.uncalibrated(len(CHALLENGE)), encoder_divergences=np.linspace(0, 3, 7)
 )
 
 
@@ -30,7 +30,7 @@ def _write(directory: Path) -> Path:
         directory,
         config=CONFIG,
         weights=WEIGHTS,
-        catalogue=CATALOGUE,
+        catalogue=CHALLENGE,
         normalization=NORMALIZATION,
         calibration=CALIBRATION,
         metrics={"error": 0.5},
@@ -52,7 +52,7 @@ def _write(directory: Path) -> Path:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     artifact = load_artifact(_write(tmp_path / "artifact"))
     assert artifact.config == CONFIG
-    assert artifact.catalogue == CATALOGUE
+    assert artifact.catalogue == CHALLENGE
     assert artifact.card == "# A card\n"
     assert artifact.metrics == {"error": 0.5}
     assert (artifact.manifest.name, artifact.manifest.version) == ("icu", "3")

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from model.data.batch import Query
-from model.data.catalogue import CATALOGUE
 from model.decoder import DecodedQueries
 from model.elbo import BoundParts, Targets, bound_parts, log_likelihood
 from model.latent_ode import LatentODEOutput
 from model.runtime.mixture import LaplaceMixture
+from tests.catalogues import CHALLENGE
 from tests.model.networks import COHORT, NORMALIZATION, answer, grid_query, random_network
 
 NUM_QUERIES = 60
@@ -266,7 +266,7 @@ def test_a_masked_target_has_no_influence(extreme: float) -> None:
 def _targets(query: Query) -> Targets:
     """Return targets for a query, recorded with the steps of the catalogue."""
     generator = np.random.default_rng(0)
-    low, high = np.array([item.plausible_range for item in CATALOGUE])[query.channels].T
+    low, high = np.array([item.plausible_range for item in CHALLENGE])[query.channels].T
     values = low + (high - low) * generator.uniform(0.3, 0.6, len(low))
     standardized = NORMALIZATION.apply(values, query.channels)
     ends = NORMALIZATION.interval(values, query.channels)

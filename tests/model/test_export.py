@@ -10,7 +10,6 @@ import pytest
 
 from model.artifact import Artifact, load_artifact
 from model.data.batch import Batch, Query, build_batch
-from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort, offsets_from_counts
 from model.errors import ArtifactError
 from model.export import LARGEST_ERROR, measure_parity
@@ -22,6 +21,7 @@ from model.runtime.onnx_network import OnnxNetwork
 from model.runtime.predictor import Prediction, Request
 from model.runtime.torch_network import TorchNetwork
 from tests.artifacts import export_in_another_process, random_network, write_tiny_artifact
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 
@@ -36,7 +36,7 @@ def cohort_and_query(num_series: int, num_queries: int) -> tuple[Cohort, Query]:
     query = Query(
         offsets_from_counts(np.full(num_series, num_queries)),
         generator.uniform(-5, 70, num_series * num_queries),
-        generator.integers(0, len(CATALOGUE), num_series * num_queries),
+        generator.integers(0, len(CHALLENGE), num_series * num_queries),
     )
     return random_cohort(num_series, generator), query
 

@@ -8,16 +8,14 @@ catalogue.
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from model.data.catalogue import CATALOGUE
-from model.data.units import ALIASES, accepted_units
+from model.data.catalogue import shipped_catalogue
+from model.data.units import is_unit
 from model.data.variables import Catalogue
 from training.datasets.errors import SourceFormatError
 
 _NO_UNIT = frozenset({"", "UNK", "unk", "None", "NA"})
-_STATIC_UNITS = frozenset({"a", "cm", "[in_i]", "m"})
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,12 @@ class CodeMap:
         exact = self.entries.get(code)
         if exact is not None:
             # A number at the end is an item id, not the unit 1.
-            has_unit = tail in known_units() and not tail.isdigit()
+            has_unit = is_unit(tail) and not tail.isdigit()
             return Target(exact.name, tail if has_unit else exact.unit)
         prefixed = self.entries.get(head)
         if prefixed is None:
             return None
-        if tail in known_units():
+        if is_unit(tail):
             return Target(prefixed.name, tail)
         if prefixed.unit is not None or tail in _NO_UNIT:
             return prefixed
@@ -65,13 +63,6 @@ def split_unit(code: str) -> tuple[str, str]:
     if not separator:
         return "", ""
     return (head[:-1], f"/{tail}") if head.endswith("/") else (head, tail)
-
-
-@cache
-def known_units() -> frozenset[str]:
-    """Return every spelling that the unit table has for any variable."""
-    units = {unit for variable in CATALOGUE for unit in accepted_units(variable)}
-    return frozenset(units | set(ALIASES) | _STATIC_UNITS)
 
 
 def resolve(code: str, catalogue: Catalogue, code_map: CodeMap = NO_MAP) -> Target | None:
@@ -94,7 +85,7 @@ def resolve(code: str, catalogue: Catalogue, code_map: CodeMap = NO_MAP) -> Targ
     return Target(name, None if tail in _NO_UNIT else tail)
 
 
-def read_code_map(path: Path, catalogue: Catalogue = CATALOGUE) -> CodeMap:
+def read_code_map(path: Path, catalogue: Catalogue | None = None) -> CodeMap:
     """Read a code map.
 
     Raises
@@ -102,6 +93,7 @@ def read_code_map(path: Path, catalogue: Catalogue = CATALOGUE) -> CodeMap:
     SourceFormatError
         If a column is missing, a variable is not in the catalogue, or a code stands twice.
     """
+    catalogue = shipped_catalogue() if catalogue is None else catalogue
     entries: dict[str, Target] = {}
     for line, code, target in _entries(path):
         name = _canonical(target.name, catalogue)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Shaped
 
-from model.data.catalogue import CATALOGUE
+from model.data.catalogue import shipped_catalogue
 from model.data.decimals import decimal_float64
 from model.data.variables import Catalogue
 from training.datasets.codes import NO_MAP, CodeMap, Target, resolve, split_unit
@@ -44,7 +44,7 @@ class _Events:
 
 
 def read_external_meds(
-    path: Path, *, code_map: CodeMap | None = None, catalogue: Catalogue = CATALOGUE
+    path: Path, *, code_map: CodeMap | None = None, catalogue: Catalogue | None = None
 ) -> RawTable:
     """Read a MEDS directory (`data/**/*.parquet`), another folder of Parquet files, or one file.
 
@@ -56,6 +56,7 @@ def read_external_meds(
     SourceFormatError
         If there is no Parquet file, or a column is missing or of another type.
     """
+    catalogue = shipped_catalogue() if catalogue is None else catalogue
     events = _read(path)
     targets = [_target(code, catalogue, code_map or NO_MAP) for code in events.codes.names]
     names = events.codes.rename([target.name for target in targets])

@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.data.catalogue import CATALOGUE
+from model.data.catalogue import shipped_catalogue
 from model.data.decimals import decimal_float64
 from model.data.series import Cohort, offsets_from_counts
 from model.data.variables import Catalogue
@@ -69,7 +69,7 @@ def write_meds(
     anchor: datetime | None,
     report: ImportReport | None = None,
     subject_names: Sequence[tuple[int, str]] = (),
-    catalogue: Catalogue = CATALOGUE,
+    catalogue: Catalogue | None = None,
     companions: frozenset[str] = frozenset(),
 ) -> None:
     """Write a data set in one step: the directory is there whole or not at all.
@@ -92,6 +92,7 @@ def write_meds(
     OutputExistsError
         If the directory holds anything but a data set of this program.
     """
+    catalogue = shipped_catalogue() if catalogue is None else catalogue
     ordered = _ordered(table, catalogue)
     check_replaceable(directory, companions=companions)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ def write_meds(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def read_cohort(directory: Path, catalogue: Catalogue = CATALOGUE) -> Dataset:
+def read_cohort(directory: Path, catalogue: Catalogue | None = None) -> Dataset:
     """Read a data set as one series for each subject.
 
     Times are hours since the data set's anchor or, where its times are dates, since the subject's
@@ -120,6 +121,7 @@ def read_cohort(directory: Path, catalogue: Catalogue = CATALOGUE) -> Dataset:
     DatasetError
         If it holds codes that are not in the catalogue.
     """
+    catalogue = shipped_catalogue() if catalogue is None else catalogue
     metadata = read_metadata(directory)
     digest = sha256_of(directory / DATA_FILE)
     if digest != metadata["sha256"]:

@@ -67,12 +67,13 @@ def write_metadata(
     if report is not None:
         _write_json(root / "metadata" / "import_report.json", report.to_json())
     described: list[Variable | Static] = [*catalogue.variables, *catalogue.statics]
-    loincs = [[variable.loinc, *variable.also_loinc] for variable in catalogue]
-    parents = [[f"LOINC//{code}" for code in codes] for codes in loincs]
+    parents = [
+        [code if "//" in code else f"LOINC//{code}" for code in item.codes] for item in described
+    ]
     codes = {
         "code": pa.array([item.name for item in described], pa.string()),
         "description": pa.array([item.description for item in described], pa.string()),
-        "parent_codes": pa.array(parents + [[]] * len(catalogue.statics), pa.list_(pa.string())),
+        "parent_codes": pa.array(parents, pa.list_(pa.string())),
         "unit": pa.array([item.unit for item in described], pa.string()),
     }
     pq.write_table(pa.table(codes), root / "metadata" / "codes.parquet")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 from jaxtyping import Bool, Float, Int
 
-from model.data.catalogue import CATALOGUE
+from model.data.catalogue import shipped_catalogue
 from model.data.cleaning import Drop
 from training.datasets.errors import SourceFormatError
 from training.datasets.raw_table import Labels, RawTable
@@ -197,8 +197,9 @@ def _names(parameters: Labels, is_descriptor: Bool[np.ndarray, " line"]) -> Labe
 
 
 def _units(names: Labels) -> Labels:
-    known = {variable.name: variable.unit for variable in CATALOGUE}
-    known |= {static.name: static.unit for static in CATALOGUE.statics}
+    catalogue = shipped_catalogue()
+    known = {variable.name: variable.unit for variable in catalogue}
+    known |= {static.name: static.unit for static in catalogue.statics}
     return names.rename([known.get(name) for name in names.names])
 
 

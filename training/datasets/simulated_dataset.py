@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model.data.catalogue import CATALOGUE
+from model.data.catalogue import shipped_catalogue
 from training.datasets.meds import check_replaceable, read_cohort, write_meds
 from training.datasets.raw_table import RELATIVE_ANCHOR
 from training.datasets.simulated import Simulation, simulate
@@ -51,7 +51,8 @@ def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:
     candidates = held_out if len(held_out) else np.arange(len(cohort))
     series = cohort[candidates[np.argmax(cohort.counts[candidates])]]
     seen = series.times_hours <= _CONTEXT_END_HOURS
-    variables = [CATALOGUE[channel] for channel in series.channels[seen]]
+    catalogue = shipped_catalogue()
+    variables = [catalogue[channel] for channel in series.channels[seen]]
     statics = _statics(simulation.table, series.subject_id)
     return {
         "series": [
@@ -74,9 +75,10 @@ def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:
 
 def _statics(table: pd.DataFrame, subject_id: str) -> dict[str, object]:
     rows = table[(table["subject_id"] == int(subject_id)) & table["time"].isna()]
+    catalogue = shipped_catalogue()
     found: dict[str, object] = {}
     for code, value in zip(rows["code"], rows["numeric_value"], strict=True):
-        static = CATALOGUE.statics[CATALOGUE.static_positions[str(code)]]
+        static = catalogue.statics[catalogue.static_positions[str(code)]]
         known = static.categories[int(value)] if static.categories else round(float(value), 1)
         found[static.name] = known
     return found

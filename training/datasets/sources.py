@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from model.data.catalogue import CATALOGUE
+from model.data.catalogue import shipped_catalogue
 from model.data.variables import Catalogue
 from training.datasets.codes import NO_MAP, CodeMap, read_code_map
 from training.datasets.errors import DatasetError, EmptySourceError, SourceFormatError
@@ -27,7 +27,7 @@ def import_source(
     code_map: Path | None = None,
     columns: TableColumns = DEFAULT_COLUMNS,
     time_format: TimeFormat = TimeFormat.AUTO,
-    catalogue: Catalogue = CATALOGUE,
+    catalogue: Catalogue | None = None,
 ) -> ImportReport:
     """Turn a source into a data set on disk.
 
@@ -47,6 +47,7 @@ def import_source(
     DatasetError
         If the source cannot be read, leaves no observation, or `out` holds something else.
     """
+    catalogue = shipped_catalogue() if catalogue is None else catalogue
     started = time.perf_counter()
     check_replaceable(out)
     if not source.exists():

@@ -20,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int, Shaped
 
-from model.data.catalogue import CATALOGUE
+from model.data.catalogue import shipped_catalogue
 from model.data.cleaning import Drop
 from model.data.decimals import decimal_float64
 from model.data.variables import Catalogue
@@ -75,7 +75,7 @@ def read_table(
     *,
     columns: TableColumns = DEFAULT_COLUMNS,
     time_format: TimeFormat = TimeFormat.AUTO,
-    catalogue: Catalogue = CATALOGUE,
+    catalogue: Catalogue | None = None,
     code_map: CodeMap = NO_MAP,
 ) -> RawTable:
     """Read a CSV file (also gzipped; comma, semicolon, tab or bar), or Parquet (file or folder).
@@ -88,6 +88,7 @@ def read_table(
     SourceFormatError
         If a column is missing (the message says what was found), or a file is of another format.
     """
+    catalogue = shipped_catalogue() if catalogue is None else catalogue
     is_csv = path.name.lower().endswith(_CSV_SUFFIXES)
     source = _read_csv(path, columns) if is_csv else _read_parquet(path, columns)
     table = source.table

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.data.catalogue import CATALOGUE
 from model.runtime.predictor import Predictor
 from service.errors import Fault, ServiceError
 from service.jobs.errors import ChunkAlteredError, JobInputError
@@ -21,6 +20,7 @@ from service.jobs.planning.plan import load_plan, make_plan
 from service.jobs.planning.sorting import SortedRuns
 from service.jobs.reading.rows import TimeKind, schema
 from service.jobs.request import InputFormat, JobRequest
+from tests.catalogues import CHALLENGE
 from tests.service.jobs.tables import (
     fill,
     observations,
@@ -34,7 +34,7 @@ ROWS = observations(7, seed=9, mean_observations=10)
 
 def test_an_altered_chunk_is_refused(tmp_path: Path) -> None:
     source = write_parquet(tmp_path / "in.parquet", ROWS)
-    plan = make_plan(source, JobRequest(format=InputFormat.PARQUET), tmp_path / "job", CATALOGUE)
+    plan = make_plan(source, JobRequest(format=InputFormat.PARQUET), tmp_path / "job", CHALLENGE)
     assert load_plan(tmp_path / "job") == plan
     (chunk,) = plan.chunks
     assert read_chunk(tmp_path / "job", chunk).table.num_rows == len(ROWS) == chunk.num_rows

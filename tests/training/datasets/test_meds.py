@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from model.data.catalogue import CATALOGUE
+from tests.catalogues import CHALLENGE
 from tests.training.datasets.raw import raw_table
 from training.datasets import meds
 from training.datasets.errors import DatasetError, NotADatasetError, OutputExistsError
@@ -30,7 +30,7 @@ ROWS = [
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    return import_table(raw_table(ROWS), catalogue=CATALOGUE).table
+    return import_table(raw_table(ROWS), catalogue=CHALLENGE).table
 
 
 def write(
@@ -47,12 +47,12 @@ def test_what_is_written_is_read(tmp_path: Path, table: pd.DataFrame) -> None:
     assert cohort.subject_ids == ("-3", "9")
     np.testing.assert_array_equal(cohort.offsets, [0, 3, 5])
     np.testing.assert_array_equal(cohort.times_hours, [-1.5, 2.0, 2.0, 0.25, 30.0])
-    names = [CATALOGUE[channel].name for channel in cohort.channels]
+    names = [CHALLENGE[channel].name for channel in cohort.channels]
     assert names == ["FiO2", "HR", "K", "HR", "Temp"]
     np.testing.assert_array_equal(cohort.values, [0.21, 60.0, 4.1, 91.0, 36.6])
-    expected = np.full((2, len(CATALOGUE.statics)), np.nan)
-    expected[0, CATALOGUE.static_positions["age_years"]] = 63.5
-    expected[1, CATALOGUE.static_positions["sex"]] = 1.0
+    expected = np.full((2, len(CHALLENGE.statics)), np.nan)
+    expected[0, CHALLENGE.static_positions["age_years"]] = 63.5
+    expected[1, CHALLENGE.static_positions["sex"]] = 1.0
     np.testing.assert_array_equal(cohort.statics, expected)
 
 
@@ -93,7 +93,7 @@ def test_the_files_are_meds(tmp_path: Path, table: pd.DataFrame) -> None:
     assert codes.loc["HR", "parent_codes"].tolist() == ["LOINC//8867-4"]
     assert codes.loc["SaO2", "parent_codes"].tolist()[0] == "LOINC//2708-6"
     assert codes.loc["age_years", "unit"] == "a"
-    assert set(codes.index) == {v.name for v in CATALOGUE} | {s.name for s in CATALOGUE.statics}
+    assert set(codes.index) == {v.name for v in CHALLENGE} | {s.name for s in CHALLENGE.statics}
     content = json.loads((out / "metadata" / "dataset.json").read_text())
     assert content["meds_version"] == "0.4"
     assert content["anchor"] == "2000-01-01T00:00:00+00:00"
@@ -104,8 +104,8 @@ def test_a_subject_with_statics_alone_is_no_series(tmp_path: Path, table: pd.Dat
         write(tmp_path / "out", table[table["time"].isna() | (table["subject_id"] == 9)])
     ).cohort
     assert cohort.subject_ids == ("9",)
-    assert cohort.statics[0, CATALOGUE.static_positions["sex"]] == 1.0
-    assert np.isnan(cohort.statics[0, CATALOGUE.static_positions["age_years"]])
+    assert cohort.statics[0, CHALLENGE.static_positions["sex"]] == 1.0
+    assert np.isnan(cohort.statics[0, CHALLENGE.static_positions["age_years"]])
 
 
 def test_an_empty_table_is_an_empty_cohort(tmp_path: Path, table: pd.DataFrame) -> None:

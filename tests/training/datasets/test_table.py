@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from model.data.catalogue import CATALOGUE
+from tests.catalogues import CHALLENGE
 from training.datasets.codes import CodeMap, Target
 from training.datasets.errors import DatasetError, EmptySourceError, SourceFormatError
 from training.datasets.importing import Imported, import_table
@@ -24,7 +24,7 @@ TEXT = """subject_id,time,variable,value,unit
 
 
 def imported(path: Path, **options: object) -> Imported:
-    return import_table(read_table(path, **options), catalogue=CATALOGUE)  # type: ignore[arg-type]
+    return import_table(read_table(path, **options), catalogue=CHALLENGE)  # type: ignore[arg-type]
 
 
 def csv_file(folder: Path, text: str, name: str = "table.csv") -> Path:
@@ -135,7 +135,7 @@ def test_dates_are_read_as_iso_8601(tmp_path: Path, text: str, moment: str) -> N
     path = csv_file(tmp_path, f"subject_id,time,variable,value\n1,{text},HR,80\n")
     raw = read_table(path)
     assert not raw.is_relative
-    assert import_table(raw, catalogue=CATALOGUE).table["time"].tolist() == [pd.Timestamp(moment)]
+    assert import_table(raw, catalogue=CHALLENGE).table["time"].tolist() == [pd.Timestamp(moment)]
 
 
 def test_typed_dates_and_text_dates_are_the_same(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_category_may_be_a_word(tmp_path: Path, text: str, index: int) -> None
     table = f"subject_id,time,variable,value\n1,0,HR,80\n1,,gender,{text}\n"
     code_map = CodeMap({"gender": Target("sex")})
     raw = read_table(csv_file(tmp_path, table), code_map=code_map)
-    result = import_table(raw, catalogue=CATALOGUE, code_map=code_map)
+    result = import_table(raw, catalogue=CHALLENGE, code_map=code_map)
     assert result.table["numeric_value"].tolist() == [index, 80]
 
 
