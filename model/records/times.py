@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Integer, Shaped
 
 from model.data.decimals import decimal_float64
 from model.records.comparators import is_missing, numbers_in, plain
@@ -72,7 +72,7 @@ class Times:
     `remarks` counts `CLOCK_CHANGE`.
     """
 
-    kinds: Int[np.ndarray, " row"]
+    kinds: Integer[np.ndarray, " row"]
     hours: Float[np.ndarray, " row"]
     microseconds: Int[np.ndarray, " row"]
     remarks: Mapping[str, int] = field(default_factory=lambda: EMPTY)
