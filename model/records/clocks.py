@@ -38,9 +38,7 @@ class Clocks:
     kind: TimeKind
     origins: Int[np.ndarray, " series"]
 
-    def hours(
-        self, series: Int[np.ndarray, " time"], times: Times
-    ) -> Float[np.ndarray, " time"]:
+    def hours(self, series: Int[np.ndarray, " time"], times: Times) -> Float[np.ndarray, " time"]:
         """Return hours on the clock of each time's series; NaN where there is no usable time."""
         if self.kind is TimeKind.HOURS:
             hours = times.hours

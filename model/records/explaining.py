@@ -65,7 +65,9 @@ def _implausible(reason: Reason, about: Variable | Static | None) -> str:
     if about is None:
         return "the value is not plausible"
     low, high = about.plausible_range
-    source = f" ({about.range_source})" if isinstance(about, Variable) and about.range_source else ""
+    source = (
+        f" ({about.range_source})" if isinstance(about, Variable) and about.range_source else ""
+    )
     sentence = f"{about.name} is plausible from {low:g} to {high:g} {about.unit}{source}"
     if reason is Reason.UNIT_SUSPECTED:
         return f"{sentence}; the value would fit another unit of the variable"

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from model.data.reasons import Reason
 from model.data.variables import Catalogue
@@ -76,12 +76,10 @@ def add_up(parts: PartRows) -> Totals:
     sums = np.bincount(
         cells, weights=parts.values[order], minlength=num_groups * _NUM_PARTS
     ).reshape(shape)
-    is_complete = (counts > 0).all(axis=1)
+    is_complete: Bool[np.ndarray, " group"] = np.all(counts > 0, axis=1)
     values = (sums[is_complete] / counts[is_complete]).sum(axis=1)
     fates = np.empty(len(order), dtype=np.int8)
-    fates[order] = np.where(
-        is_complete[group], Reason.COMBINED_INTO_SCORE, Reason.INCOMPLETE_SCORE
-    )
+    fates[order] = np.where(is_complete[group], Reason.COMBINED_INTO_SCORE, Reason.INCOMPLETE_SCORE)
     starts = np.flatnonzero(is_new)[is_complete]
     return Totals(subjects[starts], hours[starts], values, fates)
 

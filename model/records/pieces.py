@@ -75,6 +75,8 @@ def _longest_silences(
         middles = (hours[start:end] + hours[start + 1 : end + 1]) / 2
         quarter = (hours[end] - hours[start]) / 4
         # The silence over the middle of the span is always among these.
-        is_near: Bool[np.ndarray, " own"] = np.abs(middles - (hours[start] + 2 * quarter)) <= quarter
+        is_near: Bool[np.ndarray, " own"] = (
+            np.abs(middles - (hours[start] + 2 * quarter)) <= quarter
+        )
         cuts.append(start + 1 + int(np.argmax(np.where(is_near, gaps[start:end], -1.0))))
     return cuts

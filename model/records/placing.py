@@ -51,8 +51,6 @@ def place_times(
     own_pieces = pieces[has_piece]
     outside_hours[has_piece] = np.maximum(
         0.0,
-        np.maximum(
-            firsts[own_pieces] - moments[has_piece], moments[has_piece] - lasts[own_pieces]
-        ),
+        np.maximum(firsts[own_pieces] - moments[has_piece], moments[has_piece] - lasts[own_pieces]),
     )
     return Placed(pieces, hours, outside_hours, faults)

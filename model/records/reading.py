@@ -174,7 +174,9 @@ def read_records(
         meanings.statics,
         rows.times,
         meanings,
-        remarks_of(rows, meanings, fates, suspicions, accepted, cleaned.observations, kind, catalogue),
+        remarks_of(
+            rows, meanings, fates, suspicions, accepted, cleaned.observations, kind, catalogue
+        ),
     )
 
 

@@ -22,9 +22,7 @@ class Revisions:
 
     def take(self, rows: Shaped[np.ndarray, " chosen"]) -> "Revisions":
         """Return some of the rows."""
-        return Revisions(
-            self.record_ids.take(rows), self.versions[rows], self.is_withdrawn[rows]
-        )
+        return Revisions(self.record_ids.take(rows), self.versions[rows], self.is_withdrawn[rows])
 
     def fates(self, subjects: Int[np.ndarray, " row"]) -> Int[np.ndarray, " row"]:
         """Return `SUPERSEDED` for older versions, `WITHDRAWN` for what was taken back, else `KEPT`.
@@ -96,7 +94,11 @@ class RowColumns:
             _array(column("comparator")),
             Labels.of(column("text")),
             Labels.of(column("unit")),
-            Times(*(_array(column(name)) for name in ("time_kind", "hours", "microseconds"))),
+            Times(
+                _array(column("time_kind")),
+                _array(column("hours")),
+                _array(column("microseconds")),
+            ),
             revisions,
         )
 

@@ -1,9 +1,9 @@
 """The descriptors of subjects: one number each, however often and in whatever words they are given.
 
-    category   its name or another word for it (`f`, `Female`), or its index
-    number     in any unit of the same quantity; `> 89` years is 90
-    age        a number at the subject's first observation, or from the date of birth
-    given twice  numbers are averaged, categories that contradict each other are not known
+category   its name or another word for it (`f`, `Female`), or its index
+number     in any unit of the same quantity; `> 89` years is 90
+age        a number at the subject's first observation, or from the date of birth
+given twice  numbers are averaged, categories that contradict each other are not known
 """
 
 from dataclasses import dataclass

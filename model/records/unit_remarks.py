@@ -60,9 +60,7 @@ def _converted(meaning: Meaning, rows: int, first_row: int, catalogue: Catalogue
         f"{variable.name} was converted from {meaning.unit} to {variable.unit}: "
         f"times {change.factor:.8g}{shift}"
     )
-    return Remark(
-        RemarkCode.UNIT_CONVERTED, message, rows, first_row, variable.name, meaning.unit
-    )
+    return Remark(RemarkCode.UNIT_CONVERTED, message, rows, first_row, variable.name, meaning.unit)
 
 
 def _assumed(meaning: Meaning, rows: int, first_row: int, catalogue: Catalogue) -> Remark:

@@ -104,7 +104,9 @@ def _joined(series: ReadSeries, answers: Sequence[tuple[_Part, Prediction]]) -> 
         return np.concatenate(arrays, axis=-1)[..., order]
 
     per_query = {
-        one.name: joined(one.name) for one in fields(Prediction) if one.name != "out_of_distribution"
+        one.name: joined(one.name)
+        for one in fields(Prediction)
+        if one.name != "out_of_distribution"
     }
     scores = np.concatenate([prediction.out_of_distribution for prediction in found])
     return Prediction(**per_query, out_of_distribution=scores.max(keepdims=True))

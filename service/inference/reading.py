@@ -184,7 +184,9 @@ def _up_to(
     fault = Reason(int(time_faults(limit, kind)[0]))
     if fault is not Reason.KEPT:
         raise SeriesRefusedError(
-            Fault(fault.code), "`as_of` must be written as the times of the series are", path=f"{at}.as_of"
+            Fault(fault.code),
+            "`as_of` must be written as the times of the series are",
+            path=f"{at}.as_of",
         )
     is_later = (times.kinds == kind) & (on_line(times, kind) > on_line(limit, kind)[0])
     return np.flatnonzero(~is_later)

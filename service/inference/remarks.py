@@ -90,9 +90,7 @@ def _described(records: Records, row: int, catalogue: Catalogue) -> Variable | S
     return catalogue.statics[position] if position >= 0 else None
 
 
-def _expectation(
-    reason: Reason, about: Variable | Static | None, catalogue: Catalogue
-) -> str:
+def _expectation(reason: Reason, about: Variable | Static | None, catalogue: Catalogue) -> str:
     """Return the sentence about a reason, with the choices where there are some."""
     sentence = explain(reason, about)
     if reason is Reason.UNKNOWN_VARIABLE:

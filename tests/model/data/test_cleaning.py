@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-
 from model.data.cleaning import Cleaned, Observations, Reason, clean
 from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, MEASURED
 from model.data.variables import Kind

@@ -37,7 +37,7 @@ def test_a_cohort_is_its_series_joined() -> None:
 
 def test_a_limit_stays_with_its_value() -> None:
     window = forecast_masks(COHORT, context_end_hours=24.0, horizon_hours=12.0).split(
-        COHORT, CATALOGUE
+        COHORT, CHALLENGE
     )
     query = Query.at(LONG)
     for cohort in (
@@ -46,7 +46,7 @@ def test_a_limit_stays_with_its_value() -> None:
         window.target,
         cut_spans(LONG, span_hours=48.0),
         roll(LONG, query).context,
-        make_window(LONG, CATALOGUE, Task.FORECAST, seed=0).context,
+        make_window(LONG, CHALLENGE, Task.FORECAST, seed=0).context,
         Cohort.from_series(list(LONG)),
     ):
         assert cohort.censoring.dtype == np.int8
