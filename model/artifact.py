@@ -17,8 +17,6 @@ that the manifest does not list.
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +31,7 @@ from model.config import LatentODEConfig
 from model.data.normalization import Normalization
 from model.data.variables import Catalogue
 from model.errors import ArtifactError
+from model.files import standing, written_directory
 from model.golden import Golden
 
 SCHEMA_VERSION = 4
@@ -101,6 +100,7 @@ def write_artifact(
 ) -> None:
     """Write a complete artifact and put it in place at once, replacing what stood there.
 
+    After a crash at any point the new artifact is read, or else the old one.
     `provenance` holds the fields of `Manifest` other than `files` and `schema_version`.
     """
     contents = {
@@ -119,16 +119,15 @@ def write_artifact(
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = Manifest(files=files, **provenance)
     contents["manifest.json"] = _sealed(asdict(manifest))
-    staging = directory.with_name(f".{directory.name}.{os.getpid()}.writing")
-    staging.mkdir(parents=True)
-    for name, content in contents.items():
-        (staging / name).write_bytes(content)
-    if directory.exists():
-        if not (directory / "manifest.json").exists() and any(directory.iterdir()):
-            shutil.rmtree(staging)
-            raise ArtifactError(f"{directory} exists and is not an artifact; choose another --out")
-        shutil.rmtree(directory)
-    staging.rename(directory)
+    if (
+        directory.exists()
+        and not (directory / "manifest.json").exists()
+        and any(directory.iterdir())
+    ):
+        raise ArtifactError(f"{directory} exists and is not an artifact; choose another --out")
+    with written_directory(directory) as partial:
+        for name, content in contents.items():
+            (partial / name).write_bytes(content)
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -139,7 +138,7 @@ def read_manifest(directory: Path) -> Manifest:
     ArtifactError
         If there is no manifest, or none of this program's schema.
     """
-    return _parse_manifest(_read(directory, "manifest.json"))
+    return _parse_manifest(_read(standing(directory), "manifest.json"))
 
 
 def load_artifact(directory: Path) -> Artifact:
@@ -151,6 +150,7 @@ def load_artifact(directory: Path) -> Artifact:
         If a file is missing, altered, unknown or too large, or the schema is not this program's.
         The message says which.
     """
+    directory = standing(directory)
     raw_manifest = _read(directory, "manifest.json")
     manifest = _parse_manifest(raw_manifest)
     _check_names(directory, manifest)

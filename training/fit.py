@@ -20,6 +20,7 @@ from model.data.rolling import WINDOW_HOURS
 from model.data.series import Cohort
 from model.data.windows import cut_spans
 from model.export import Parity
+from model.files import remove_directory
 from model.golden import Golden
 from model.latent_ode import LatentODE
 from model.runtime.mixture_predictor import MixturePredictor
@@ -28,7 +29,7 @@ from model.runtime.torch_network import TorchNetwork
 from training.baselines import LeastSquares
 from training.calibrate import calibrate
 from training.card import model_card
-from training.checkpoint import EpochRecord, discard
+from training.checkpoint import EpochRecord
 from training.config import TrainingConfig
 from training.datasets.meds import Dataset, read_cohort
 from training.evaluation import Evaluation, judge
@@ -128,7 +129,7 @@ def fit(
     graph = export(network, validation) if exports else None
     served = _Served(network, certificate, graph, calibrate(network, validation, device))
     _write(artifact_dir, prepared, trainer, served, name, artifact_version)
-    discard(checkpoint_dir)
+    remove_directory(checkpoint_dir)
     return Fitted(trainer.history, certificate, None if graph is None else graph.parity)
 
 

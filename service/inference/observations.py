@@ -12,7 +12,7 @@ from model.records.labels import Labels
 from model.records.row_columns import RowColumns
 from model.records.rows import TimeKind
 from model.records.times import Times
-from service.errors import Fault, SeriesRefusedError
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.schemas import ObservationColumns, ObservationRow
 
 _FIELDS = ("time", "variable", "value", "unit", "comparator")

@@ -19,7 +19,7 @@ from model.records.explaining import explain
 from model.records.placing import Placed, place_times
 from model.records.reading import Records
 from model.records.times import Times, read_moments
-from service.errors import Fault, SeriesRefusedError
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.schemas import EventBody, QueryBody
 from service.settings import Settings
 

@@ -18,8 +18,8 @@ from model.records.clocks import on_line, time_faults
 from model.records.reading import ReadingRules, Records, read_records
 from model.records.rows import TimeKind, meant_kind
 from model.records.times import Times, read_moments
-from service.errors import Fault, SeriesRefusedError
 from service.inference.answers import Remark, RemarkCode
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.observations import PostedRows, Table
 from service.inference.query import (
     AskedEvent,

@@ -10,8 +10,8 @@ from model.data.units import accepted_units
 from model.data.variables import Catalogue, Static, Variable
 from model.records.explaining import explain
 from model.records.reading import Records
-from service.errors import Fault, SeriesRefusedError
 from service.inference.answers import Remark, RemarkCode
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.observations import PostedRows, Table
 
 # Beyond this many remarks of one code, the rest of the rows share one remark.

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from model.records.clocks import FIRST_YEAR, LAST_YEAR, MAX_HOURS
-from service.errors import Fault, SeriesRefusedError
+from service.inference.errors import Fault, SeriesRefusedError
 from service.timeseries.schemas import Frequency, TimeSeriesInput
 
 DEFAULT_START = datetime(2000, 1, 1, tzinfo=UTC)

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from model.data.variables import Catalogue
-from service.errors import Fault, InvalidRequestError, SeriesRefusedError, TooLargeError
+from service.errors import InvalidRequestError, TooLargeError
 from service.inference.answers import Remark, RemarkCode
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.observations import Table
 from service.inference.query import Reach, find_channel
 from service.inference.reading import ReadSeries, read_table

@@ -149,6 +149,27 @@ def test_writing_replaces_an_artifact_and_nothing_else(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["artifact", "thesis"]
 
 
+def test_a_crash_between_the_renames_leaves_the_old_artifact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = _write(tmp_path / "artifact")
+    rename = Path.rename
+    with monkeypatch.context() as dying:
+
+        def first_only(self: Path, target: Path) -> Path:
+            if self != directory:
+                raise KeyboardInterrupt
+            return rename(self, target)
+
+        dying.setattr(Path, "rename", first_only)
+        with pytest.raises(KeyboardInterrupt):
+            _write(directory)
+    assert not directory.exists()
+    assert load_artifact(directory).card == "# A card\n"
+    _write(directory)
+    assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
+
+
 def test_unusualness_is_the_share_of_smaller_divergences() -> None:
     found = CALIBRATION.unusualness(np.array([-1.0, 1.5, 99.0]))
     np.testing.assert_allclose(found, [0, 3 / 7, 1])

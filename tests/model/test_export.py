@@ -169,7 +169,7 @@ socket.socket.connect = refuse
 socket.socket.sendto = refuse
 import service.app
 from pathlib import Path
-from service.inference.loading import open_predictor, warm_up
+from service.registry.loading import open_predictor, warm_up
 
 predictor = warm_up(
     open_predictor(Path(sys.argv[1]), backend="auto", device="auto", num_threads=1)

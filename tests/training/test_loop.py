@@ -118,8 +118,8 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
 def test_a_kill_while_writing_leaves_the_older_checkpoint(tmp_path: Path) -> None:
     directory = tmp_path / "run"
     _trainer(replace(CONFIG, epochs=1)).run(directory, resume=False, progress=_Recorder())
-    directory.rename(tmp_path / "run.old")
-    (tmp_path / "run.writing").mkdir()
+    directory.rename(tmp_path / ".run.old")
+    (tmp_path / ".run.1.partial").mkdir()
     found = Checkpoint.read(directory, CPU)
     assert found is not None
     assert len(found.history) == 1

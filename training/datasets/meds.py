@@ -10,9 +10,6 @@ MEDS 0.4: https://github.com/Medical-Event-Data-Standard/meds. Somebody else's M
 by `training.datasets.external_meds`.
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +24,7 @@ from model.data.catalogue import shipped_catalogue
 from model.data.decimals import decimal_float64
 from model.data.series import Cohort, offsets_from_counts
 from model.data.variables import Catalogue
+from model.files import standing, written_directory
 from training.datasets.errors import DatasetError, NotADatasetError, OutputExistsError
 from training.datasets.import_report import ImportReport
 from training.datasets.metadata import (
@@ -95,17 +93,11 @@ def write_meds(
     catalogue = shipped_catalogue() if catalogue is None else catalogue
     ordered = _ordered(table, catalogue)
     check_replaceable(directory, companions=companions)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
+    with written_directory(directory) as partial:
         _write_data(partial, ordered)
         write_metadata(partial, name=name, anchor=anchor, catalogue=catalogue, report=report)
         if subject_names:
             write_subject_names(partial, subject_names)
-        partial.chmod(0o755)
-        _publish(partial, directory)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_cohort(directory: Path, catalogue: Catalogue | None = None) -> Dataset:
@@ -122,6 +114,7 @@ def read_cohort(directory: Path, catalogue: Catalogue | None = None) -> Dataset:
         If it holds codes that are not in the catalogue.
     """
     catalogue = shipped_catalogue() if catalogue is None else catalogue
+    directory = standing(directory)
     metadata = read_metadata(directory)
     digest = sha256_of(directory / DATA_FILE)
     if digest != metadata["sha256"]:
@@ -198,21 +191,6 @@ def _write_data(root: Path, table: pd.DataFrame) -> None:
     pq.write_table(
         pa.Table.from_arrays(columns, schema=_SCHEMA), root / DATA_FILE, compression="zstd"
     )
-
-
-def _publish(partial: Path, directory: Path) -> None:
-    """Put the finished directory in place; an older one is moved away first, then removed."""
-    for path in (*partial.rglob("*"), partial):
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-    if not directory.exists():
-        partial.rename(directory)
-        return
-    older = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
-    directory.replace(older)
-    partial.rename(directory)
-    shutil.rmtree(older, ignore_errors=True)
 
 
 def _cohort(table: pa.Table, anchor: str | None, catalogue: Catalogue) -> Cohort:

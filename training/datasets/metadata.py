@@ -1,6 +1,5 @@
 """The files under `metadata/` of a data set: what they say, and the check that they are ours."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from model import files
 from model.data.variables import Catalogue, Static, Variable
 from training.datasets.errors import NotADatasetError
 from training.datasets.import_report import ImportReport
@@ -93,8 +93,7 @@ def write_subject_names(root: Path, subject_names: Sequence[tuple[int, str]]) ->
 def sha256_of(path: Path) -> str:
     """Return the digest of a file of a data set."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.sha256_of(path)
     except OSError as error:
         raise NotADatasetError(f"{path} cannot be read: {error.strerror}") from error
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from model.data.variables import Catalogue, Variable
+from model.files import write_atomically
 from training.report.chart import GRID, INK, MODEL_COLOR, MUTED, Chart, style
 from training.report.html import Frame, figure_html
 from training.report.labels import axis_label, number, percent, significant
@@ -122,10 +123,9 @@ def write_truth_report(
     parts = _parts(evaluations, provenance.catalogue)
     out.mkdir(parents=True, exist_ok=True)
     metrics = finite(_metrics(parts, provenance))
-    (out / "metrics.json").write_text(
-        json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    (out / "report.html").write_text(_page(parts, provenance), encoding="utf-8")
+    content = json.dumps(metrics, indent=1, allow_nan=False) + "\n"
+    write_atomically(out / "metrics.json", content.encode())
+    write_atomically(out / "report.html", _page(parts, provenance).encode())
 
 
 def write_truth_summary(evaluations: Mapping[str, TruthEvaluation], provenance: Provenance) -> str:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from model.data.units import conversion
 from model.data.variables import Catalogue
 from model.errors import UnitError, UnknownVariableError
-from service.errors import Fault
+from service.inference.errors import Fault
 from service.jobs.reading.rows import Rows
 from service.jobs.request import InputFormat, JobRequest
 from service.jobs.sources.fhir import read_fhir

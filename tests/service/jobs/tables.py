@@ -12,7 +12,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from model.runtime.predictor import Predictor
-from service.jobs.filling.filling import ChunkResult, fill_chunk
+from service.jobs.filling.filling import fill_chunk
+from service.jobs.ledger.records import Part
 from service.jobs.planning.plan import Plan, make_plan
 from service.jobs.request import JobRequest
 from tests.catalogues import CHALLENGE
@@ -28,7 +29,7 @@ class Filled:
 
     folder: Path
     plan: Plan
-    results: tuple[ChunkResult, ...]
+    results: tuple[Part, ...]
 
     @property
     def parts(self) -> list[bytes]:

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from model.runtime.predictor import Predictor
-from service.errors import Fault
 from service.inference.answers import Status
+from service.inference.errors import Fault
 from service.jobs.errors import JobInputError
 from service.jobs.filling.answers import Origin
 from service.jobs.planning.plan import make_plan
