@@ -146,7 +146,7 @@ def test_the_command_writes_a_table_and_figures_that_agree(
         simulated.folder,
         task="truth",
         out=tmp_path / "out",
-        part="held-out",
+        part="auto",
         device="cpu",
         seed=0,
         command=["evaluate"],
