@@ -20,6 +20,7 @@ from model.data.series import Cohort
 from model.data.variables import Catalogue
 from model.data.windows import cut_spans
 from model.export import Parity
+from model.files import remove_directory
 from model.golden import Golden
 from model.latent_ode import LatentODE
 from model.runtime.mixture_predictor import MixturePredictor
