@@ -14,10 +14,9 @@ from jaxtyping import Float, Int
 from model.data.cleaning import Observations, clean
 from model.data.reasons import Reason
 from model.data.series import Cohort, offsets_from_counts
-from model.data.units import conversion
+from model.data.units import conversion, static_conversion
 from model.data.variables import Catalogue, Static
 from model.errors import UnitError
-from training.datasets.statics import static_factor
 
 
 @dataclass(frozen=True)
@@ -124,9 +123,10 @@ def _map_static(
         known = np.where(np.isnan(values), len(source.categories), values).astype(np.int64)
         return indices[np.clip(known, 0, len(source.categories))]
     try:
-        return values * static_factor(target, source.unit)
+        change = static_conversion(target, source.unit)
     except UnitError:
         return np.full(len(values), np.nan)
+    return values * change.factor + change.offset
 
 
 def _count(channels: Int[np.ndarray, " left_out"], source: Catalogue) -> Mapping[str, int]:

@@ -143,7 +143,7 @@ def test_a_job_refuses_it_by_name(predictor: Predictor, tmp_path: Path) -> None:
 def test_a_job_does_not_use_its_rows_and_counts_them(
     predictor: Predictor, tmp_path: Path, unusable: str
 ) -> None:
-    options = {"format": "csv", "unusable_rows": unusable, "variables": "all"}
+    options: dict[str, Any] = {"format": "csv", "unusable_rows": unusable, "variables": "all"}
     plain = fill(predictor, write_csv(tmp_path / "a.csv", ROWS), tmp_path / "a", **options)
     source = write_csv(tmp_path / "b.csv", [*ROWS, *FURTHER])
     found = fill(predictor, source, tmp_path / "b", **options)
