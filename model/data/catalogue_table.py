@@ -406,7 +406,7 @@ def _variable_cells(variable: Variable) -> dict[str, str]:
         "range_source": variable.range_source,
         "step": _text(variable.resolution),
         "molar_mass": _text(variable.molar_mass),
-        "valence": _text(variable.valence),
+        "valence": _text(None if variable.valence is None else float(variable.valence)),
         "conversions": "; ".join(conversions),
         "age_ranges": "; ".join(bands),
         **dict(zip(_TYPICAL, map(_text, typical), strict=True)),

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from model.data.catalogue import shipped_catalogue
+from model.records.clocks import RELATIVE_ANCHOR
 from training.datasets.meds import check_replaceable, read_cohort, write_meds
-from training.datasets.raw_table import RELATIVE_ANCHOR
 from training.datasets.simulated import Simulation, simulate
 from training.splits import split_subjects
 

@@ -8,7 +8,6 @@ from model.records.unit_texts import (
     split_suffix,
 )
 
-
 UNITS = (
     "mg/dL gm/dL µmol/l μmol/L 10^9/l 10*9/L ng/l G/L Kg mval/l Percent % mmHg mm[Hg] /min U/L "
     "mL/kg/h [degF] °C Cel K/uL cmH2O mOsm/kg 1 {score} mL/min/1.73m2 mL/min/{1.73_m2}"
