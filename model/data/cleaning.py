@@ -2,39 +2,25 @@
 
 The same function cleans a training table and a posted series. It never repairs a value: pH 735 is
 dropped, not read as 7.35. Every row that goes in is accounted for: kept + dropped by reason = read.
+
+Rows that share series, time and variable become one row. `model.data.merging` has the rules.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from model.data.merging import Rows, merge
+from model.data.reasons import Reason
+from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, MEASURED, all_measured, censoring_of
 from model.data.variables import Catalogue
+
+__all__ = ["Cleaned", "CleaningReport", "Drop", "Observations", "Reason", "clean", "summarize"]
 
 # Tables hold single precision, in which an FiO2 of 0.21 is a little less than 0.21.
 _RELATIVE_TOLERANCE = 1e-6
-
-
-class Reason(IntEnum):
-    """What became of a row. Zero is kept; the order is the order in which the rules are applied."""
-
-    KEPT = 0
-    UNKNOWN_VARIABLE = 1
-    """The name or code is not in the catalogue, or is empty."""
-    INVALID_TIME = 2
-    """The time is missing, NaN or infinite."""
-    INVALID_VALUE = 3
-    """The value is missing, NaN or infinite."""
-    UNKNOWN_SENTINEL = 4
-    """The source's code for "not known", such as -1."""
-    IMPLAUSIBLE_VALUE = 5
-    """Outside the plausible range of the variable."""
-    DUPLICATE = 6
-    """Same series, time, variable and value as a kept row."""
-    CONFLICT_AVERAGED = 7
-    """Same series, time and variable as a kept row but another value: averaged into that row."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +28,18 @@ class Observations:
     """A long table, not yet cleaned: times and values may be NaN, channels -1 (unknown).
 
     `series_indices` says which series each row belongs to, `times_hours` is from that series'
-    origin, `values` are in canonical units.
+    origin, `values` are in canonical units, `censoring` is as in `Cohort` (all measured where it is
+    left out).
     """
 
     series_indices: Int[np.ndarray, " row"]
     times_hours: Float[np.ndarray, " row"]
     channels: Int[np.ndarray, " row"]
     values: Float[np.ndarray, " row"]
+    censoring: Int[np.ndarray, " row"] = field(default_factory=all_measured)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "censoring", censoring_of(self.censoring, len(self.values)))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -86,24 +77,50 @@ class Cleaned:
     report: CleaningReport
 
 
-def clean(observations: Observations, catalogue: Catalogue) -> Cleaned:
-    """Apply the rules of `Reason` in their order.
+def clean(
+    observations: Observations,
+    catalogue: Catalogue,
+    plausible_ranges: Float[np.ndarray, "bound row"] | None = None,
+) -> Cleaned:
+    """Judge every row, then merge the rows that share series, time and variable.
 
-    Rows that share series, time and variable become one row with the mean of their values.
+    Parameters
+    ----------
+    plausible_ranges
+        Lowest and highest plausible value of every row, canonical units, where they depend on more
+        than the variable, such as the subject's age. By default the catalogue's.
     """
-    reasons = _invalid_rows(observations, catalogue)
+    if plausible_ranges is None:
+        plausible_ranges = _catalogue_ranges(observations, catalogue)
+    reasons = _judge(observations, catalogue, plausible_ranges)
     rows = np.flatnonzero(reasons == Reason.KEPT)
-    order = np.lexsort(
-        (
-            observations.values[rows],
-            observations.channels[rows],
-            observations.times_hours[rows],
-            observations.series_indices[rows],
-        )
+    usable = Rows(
+        observations.series_indices[rows],
+        observations.times_hours[rows],
+        observations.channels[rows],
+        _within(observations, plausible_ranges)[rows],
+        observations.censoring[rows],
     )
-    rows = rows[order]
-    kept = _merge_duplicates(observations, rows, reasons)
-    return Cleaned(kept, reasons, summarize(reasons, observations.channels, catalogue))
+    merged = merge(usable, catalogue)
+    winners = rows[merged.winners]
+    # Amounts may be believable one by one and not together.
+    is_believable = ~_is_outside(merged.values, plausible_ranges[:, winners])
+    is_part = np.isin(merged.reasons, (Reason.KEPT, Reason.AMOUNT_ADDED))
+    reasons[rows] = np.where(
+        is_part & ~is_believable[merged.owners], Reason.IMPLAUSIBLE_VALUE, merged.reasons
+    )
+    kept = winners[is_believable]
+    return Cleaned(
+        Observations(
+            observations.series_indices[kept],
+            observations.times_hours[kept],
+            observations.channels[kept],
+            merged.values[is_believable],
+            observations.censoring[kept],
+        ),
+        reasons,
+        summarize(reasons, observations.channels, catalogue),
+    )
 
 
 def summarize(
@@ -117,17 +134,40 @@ def summarize(
     )
 
 
-def _invalid_rows(observations: Observations, catalogue: Catalogue) -> Int[np.ndarray, " row"]:
-    known = (observations.channels >= 0) & (observations.channels < len(catalogue))
-    low, high = catalogue.plausible_ranges[:, np.where(known, observations.channels, 0)]
-    low, high = low - _RELATIVE_TOLERANCE * np.abs(low), high + _RELATIVE_TOLERANCE * np.abs(high)
-    with np.errstate(invalid="ignore"):
-        implausible = (observations.values < low) | (observations.values > high)
+def _is_known(observations: Observations, catalogue: Catalogue) -> np.ndarray:
+    known: np.ndarray = (observations.channels >= 0) & (observations.channels < len(catalogue))
+    return known
+
+
+def _catalogue_ranges(
+    observations: Observations, catalogue: Catalogue
+) -> Float[np.ndarray, "bound row"]:
+    known = _is_known(observations, catalogue)
+    ranges: np.ndarray = catalogue.plausible_ranges[:, np.where(known, observations.channels, 0)]
+    return ranges
+
+
+def _judge(
+    observations: Observations, catalogue: Catalogue, ranges: Float[np.ndarray, "bound row"]
+) -> Int[np.ndarray, " row"]:
+    """Apply the rules about single rows in the order of `Reason`."""
+    values, censoring = observations.values, observations.censoring
+    low, high = ranges
+    # A limit beyond the range is still an interval: `<0.01` where nothing below 0.02 is plausible.
+    # One that misses the range by more than the width of the range is a slip of the pen.
+    width = high - low
+    slack = np.stack(
+        [
+            np.where(censoring == AT_OR_BELOW, width, np.where(censoring == MEASURED, 0, np.inf)),
+            np.where(censoring == AT_OR_ABOVE, width, np.where(censoring == MEASURED, 0, np.inf)),
+        ]
+    )
+    implausible = _is_outside(values, np.stack([low - slack[0], high + slack[1]]))
     return np.select(
         [
-            ~known,
+            ~_is_known(observations, catalogue),
             ~np.isfinite(observations.times_hours),
-            ~np.isfinite(observations.values),
+            ~np.isfinite(values),
             implausible,
         ],
         [
@@ -140,25 +180,24 @@ def _invalid_rows(observations: Observations, catalogue: Catalogue) -> Int[np.nd
     ).astype(np.int8)
 
 
-def _merge_duplicates(
-    observations: Observations, rows: Int[np.ndarray, " valid"], reasons: Int[np.ndarray, " row"]
-) -> Observations:
-    """Average groups of equal keys in the sorted `rows`; write the fate of the merged into `reasons`."""
-    series, times = observations.series_indices[rows], observations.times_hours[rows]
-    channels, values = observations.channels[rows], observations.values[rows]
-    same_key = (np.diff(series) == 0) & (np.diff(times) == 0) & (np.diff(channels) == 0)
-    is_first = np.concatenate([np.ones(min(len(rows), 1), dtype=bool), ~same_key])
-    starts = np.flatnonzero(is_first)
-    group = np.cumsum(is_first) - 1
-    same_value = np.concatenate([np.zeros(min(len(rows), 1), dtype=bool), np.diff(values) == 0])
-    reasons[rows[~is_first & same_value]] = Reason.DUPLICATE
-    reasons[rows[~is_first & ~same_value]] = Reason.CONFLICT_AVERAGED
-    # A row that came twice weighs once, and one value alone stays as it is to the last bit.
-    distinct = ~same_value | is_first
-    sums = np.bincount(group[distinct], weights=values[distinct], minlength=len(starts))
-    counts = np.bincount(group[distinct], minlength=len(starts))
-    means = np.where(counts == 1, values[starts], sums / np.maximum(counts, 1))
-    return Observations(series[starts], times[starts], channels[starts], means)
+def _is_outside(
+    values: Float[np.ndarray, " row"], ranges: Float[np.ndarray, "bound row"]
+) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        low, high = ranges
+        below = values < low - _RELATIVE_TOLERANCE * np.abs(low)
+        outside: np.ndarray = below | (values > high + _RELATIVE_TOLERANCE * np.abs(high))
+    return outside
+
+
+def _within(
+    observations: Observations, ranges: Float[np.ndarray, "bound row"]
+) -> Float[np.ndarray, " row"]:
+    """Return the values, a limit beyond the plausible range moved to its end."""
+    is_limit = observations.censoring != MEASURED
+    if not is_limit.any():
+        return observations.values
+    return np.where(is_limit, np.clip(observations.values, *ranges), observations.values)
 
 
 def _drops(

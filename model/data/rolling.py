@@ -125,6 +125,7 @@ def _between(series: Series, since: Float[np.ndarray, " observation"], start: fl
         series.channels[left:right],
         series.values[left:right],
         series.statics,
+        series.censoring[left:right],
     )
 
 

@@ -2,18 +2,46 @@
 
 Ragged by construction. Every series keeps its own times; there is no union of time points and no
 padding here. Time is hours from the series' origin, values are in canonical units.
+
+An observation may be a limit instead of a number (`<0.01`): `censoring` says on which side of
+`value` the true value lies. It is `AT_OR_BELOW`, `MEASURED` or `AT_OR_ABOVE`.
 """
 
 import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import SupportsIndex
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 _MICROSECONDS_PER_HOUR = 3.6e9
+
+AT_OR_BELOW, MEASURED, AT_OR_ABOVE = -1, 0, 1
+"""Where the true value lies, seen from the value that stands in the record."""
+
+
+def all_measured() -> Int[np.ndarray, " observation"]:
+    """Stand for "no limit among the values" until the number of values is known."""
+    return np.zeros(0, dtype=np.int8)
+
+
+def censoring_of(
+    censoring: Int[np.ndarray, " given"], num_values: int
+) -> Int[np.ndarray, " observation"]:
+    """Return the side of every value as int8; all are measured where none is given.
+
+    Raises
+    ------
+    ValueError
+        If there are sides, but not one for each value.
+    """
+    if len(censoring) == 0:
+        return np.zeros(num_values, dtype=np.int8)
+    if len(censoring) != num_values:
+        raise ValueError(f"`censoring` needs {num_values} entries, got {len(censoring)}")
+    return censoring.astype(np.int8, copy=False)
 
 
 @dataclass(frozen=True)
@@ -28,6 +56,10 @@ class Series:
     channels: Int[np.ndarray, " observation"]
     values: Float[np.ndarray, " observation"]
     statics: Float[np.ndarray, " static"]
+    censoring: Int[np.ndarray, " observation"] = field(default_factory=all_measured)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "censoring", censoring_of(self.censoring, len(self.values)))
 
     def __len__(self) -> int:
         return len(self.times_hours)
@@ -35,7 +67,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Many series in flat arrays: series `i` owns the observations offsets[i]:offsets[i + 1]."""
+    """Many series in flat arrays: series `i` owns the observations offsets[i]:offsets[i + 1].
+
+    One subject may have several series, the pieces of a long record.
+    """
 
     subject_ids: tuple[str, ...]
     offsets: Int[np.ndarray, " series_plus_one"]
@@ -43,6 +78,10 @@ class Cohort:
     channels: Int[np.ndarray, " observation"]
     values: Float[np.ndarray, " observation"]
     statics: Float[np.ndarray, "series static"]
+    censoring: Int[np.ndarray, " observation"] = field(default_factory=all_measured)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "censoring", censoring_of(self.censoring, len(self.values)))
 
     def __len__(self) -> int:
         return len(self.subject_ids)
@@ -55,6 +94,7 @@ class Cohort:
             self.channels[start:stop],
             self.values[start:stop],
             self.statics[index],
+            self.censoring[start:stop],
         )
 
     def __iter__(self) -> Iterator[Series]:
@@ -64,6 +104,11 @@ class Cohort:
     def counts(self) -> Int[np.ndarray, " series"]:
         """Number of observations of each series."""
         return np.diff(self.offsets)
+
+    @cached_property
+    def measured_mask(self) -> Bool[np.ndarray, " observation"]:
+        """Which observations are numbers, not limits."""
+        return self.censoring == MEASURED
 
     @cached_property
     def series_indices(self) -> Int[np.ndarray, " observation"]:
@@ -83,6 +128,7 @@ class Cohort:
             self.channels[rows],
             self.values[rows],
             self.statics[chosen],
+            self.censoring[rows],
         )
 
     def keep(self, kept: np.ndarray) -> "Cohort":
@@ -95,7 +141,12 @@ class Cohort:
             self.channels[kept],
             self.values[kept],
             self.statics,
+            self.censoring[kept],
         )
+
+    def without_empty(self) -> "Cohort":
+        """Return the series that have an observation."""
+        return self.select(np.flatnonzero(self.counts > 0))
 
     @classmethod
     def from_series(cls, series: Sequence[Series]) -> "Cohort":
@@ -107,6 +158,7 @@ class Cohort:
             np.concatenate([one.channels for one in series]),
             np.concatenate([one.values for one in series]),
             np.stack([one.statics for one in series]),
+            np.concatenate([one.censoring for one in series]),
         )
 
 

@@ -75,7 +75,8 @@ def answer(cohort: Cohort, query: Query, prediction: Prediction) -> Answers:
     values = np.where(usable, prediction.mean, np.nan).astype(np.float32)
     deviations = np.sqrt(prediction.latent_variance + prediction.observation_variance)
     measured = _find_measured(cohort, query, series)
-    is_measured = measured >= 0
+    # A limit is no measurement: its place gets the estimate.
+    is_measured = (measured >= 0) & cohort.measured_mask[measured]
     values[is_measured] = cohort.values[measured[is_measured]]
     has_interval = usable & ~is_measured
     return Answers(

@@ -1,23 +1,66 @@
 """Cohorts, windows and rolling windows: nothing is lost, nothing is invented."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from model.data.batch import Query
-from model.data.catalogue import CATALOGUE
 from model.data.rolling import WINDOW_HOURS, roll
-from model.data.series import Cohort, Series, offsets_from_counts
+from model.data.series import Cohort, Series, censoring_of, offsets_from_counts
 from model.data.windows import cut_spans, forecast_masks, hidden_cells_masks, queryable
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
+from training.tasks import Task, make_window
 
-COHORT = random_cohort(9, np.random.default_rng(1))
-LONG = random_cohort(4, np.random.default_rng(8), span_hours=300, mean_observations=200)
+
+def _sides(values: np.ndarray) -> np.ndarray:
+    """Return a side that is known from the value alone."""
+    return (np.floor(1000 * values) % 3 - 1).astype(np.int8)
+
+
+def _with_limits(cohort: Cohort) -> Cohort:
+    return replace(cohort, censoring=_sides(cohort.values))
+
+
+COHORT = _with_limits(random_cohort(9, np.random.default_rng(1)))
+LONG = _with_limits(
+    random_cohort(4, np.random.default_rng(8), span_hours=300, mean_observations=200)
+)
 
 
 def test_a_cohort_is_its_series_joined() -> None:
     again = Cohort.from_series(list(COHORT))
     for name in vars(COHORT):
         np.testing.assert_array_equal(getattr(again, name), getattr(COHORT, name))
+
+
+def test_a_limit_stays_with_its_value() -> None:
+    window = forecast_masks(COHORT, context_end_hours=24.0, horizon_hours=12.0).split(
+        COHORT, CHALLENGE
+    )
+    query = Query.at(LONG)
+    for cohort in (
+        COHORT.select([4, 0, 4]),
+        window.context,
+        window.target,
+        cut_spans(LONG, span_hours=48.0),
+        roll(LONG, query).context,
+        make_window(LONG, CHALLENGE, Task.FORECAST, seed=0).context,
+        Cohort.from_series(list(LONG)),
+    ):
+        assert cohort.censoring.dtype == np.int8
+        assert len(set(cohort.censoring.tolist())) == 3
+        np.testing.assert_array_equal(cohort.censoring, _sides(cohort.values))
+        np.testing.assert_array_equal(cohort.measured_mask, cohort.censoring == 0)
+
+
+def test_without_sides_all_is_measured() -> None:
+    plain = random_cohort(3, np.random.default_rng(1))
+    assert plain.measured_mask.all()
+    assert plain[1].censoring.tolist() == [0] * len(plain[1])
+    with pytest.raises(ValueError, match="censoring"):
+        censoring_of(np.zeros(2, dtype=np.int8), 5)
 
 
 def test_selecting_returns_the_chosen_series_in_order() -> None:
@@ -30,7 +73,7 @@ def test_selecting_returns_the_chosen_series_in_order() -> None:
 
 def test_a_forecast_context_ends_where_the_target_begins() -> None:
     window = forecast_masks(COHORT, context_end_hours=24.0, horizon_hours=12.0).split(
-        COHORT, CATALOGUE
+        COHORT, CHALLENGE
     )
     assert window.context.times_hours.max() < 24 <= window.target.times_hours.min()
     assert window.target.times_hours.max() <= 36
@@ -44,10 +87,10 @@ def test_hidden_cells_and_context_are_the_series() -> None:
 
 
 def test_a_variable_that_is_never_estimated_is_no_target() -> None:
-    state = ~queryable(CATALOGUE)
-    assert [CATALOGUE[channel].name for channel in np.flatnonzero(state)] == ["MechVent"]
+    state = ~queryable(CHALLENGE)
+    assert [CHALLENGE[channel].name for channel in np.flatnonzero(state)] == ["MechVent"]
     masks = hidden_cells_masks(COHORT, hidden_fraction=0.5, generator=np.random.default_rng(0))
-    assert not np.any(state[masks.split(COHORT, CATALOGUE).target.channels])
+    assert not np.any(state[masks.split(COHORT, CHALLENGE).target.channels])
 
 
 def test_cutting_spans_keeps_every_observation_in_windows_of_the_length() -> None:
