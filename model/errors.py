@@ -2,6 +2,7 @@
 
 ModelError                      catch this one to catch them all
 ├── UnknownVariableError        a name or code that the catalogue does not hold
+├── CatalogueError              a table of variables that cannot be used as it stands
 ├── UnitError                   a unit that cannot be converted to the variable's own
 ├── SeriesError                 a series that cannot be used as it stands
 ├── QueryError                  a query that has no defined answer
@@ -23,6 +24,12 @@ class UnknownVariableError(ModelError):
     """Raised for a variable name or code that the catalogue does not hold."""
 
     code = "unknown_variable"
+
+
+class CatalogueError(ModelError):
+    """Raised for a table of variables that cannot be used as it stands. It lists every fault."""
+
+    code = "invalid_catalogue"
 
 
 class UnitError(ModelError):

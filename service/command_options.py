@@ -64,7 +64,7 @@ def read_settings(**given: Any) -> "Settings":
 
 def load(settings: "Settings") -> "Predictor":
     """Load before anything else starts, so that a bad artifact is an error of the command."""
-    from service.inference.loading import open_predictor
+    from service.registry.loading import open_predictor
 
     if settings.artifact is None:
         raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")

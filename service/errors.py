@@ -1,18 +1,16 @@
-"""Every error that the server answers with, as one tree, and the one mapping to RFC 9457 problems.
+"""The root of every error that the server answers with, and the one mapping to RFC 9457 problems.
 
 ServiceError                 status   code
 ├── MalformedBodyError       400      invalid_json, not_finite, duplicate_key
 ├── InvalidRequestError      422      invalid_request, all_series_failed, model_version_not_loaded
-├── SeriesRefusedError       422      one of `Fault`: this series has no answer, others may
 ├── BodyTimedOutError        408      body_timed_out
 ├── TooLargeError            413      body_too_large, too_many_series, ..._queries, ..._samples
 ├── MediaTypeError           415      unsupported_media_type
 ├── NotFoundError            404      not_found
-├── NoCapacityError          429      no_capacity
 ├── ClientGoneError          499      client_gone; nobody reads it, the log line does
-├── TimedOutError            503      timed_out
-├── ShuttingDownError        503      shutting_down
-└── NotReadyError            503      not_ready, load_failed
+└── ShuttingDownError        503      shutting_down
+
+Those of one slice stand in its own `errors`.
 
 A problem says where the fault is and what was expected. It never repeats what was posted: not a
 value, not an identifier, not even the name of an unknown field.
@@ -20,7 +18,6 @@ value, not an identifier, not even the name of an unknown field.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar
 
 from fastapi import FastAPI, Request
@@ -29,35 +26,10 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from model.errors import ArtifactError, ModelError
 from service.serialization import to_bytes
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _HTTP_TITLES = {404: ("not_found", "Not found"), 405: ("method_not_allowed", "Method not allowed")}
-
-
-class Fault(StrEnum):
-    """Why one series has no answer."""
-
-    NO_OBSERVATIONS = "no_observations"
-    TOO_MANY_OBSERVATIONS = "too_many_observations"
-    COLUMN_LENGTHS_DIFFER = "column_lengths_differ"
-    UNKNOWN_VARIABLE = "unknown_variable"
-    UNKNOWN_UNIT = "unknown_unit"
-    INVALID_TIME = "invalid_time"
-    TIME_WITHOUT_OFFSET = "time_without_offset"
-    MIXED_TIME_KINDS = "mixed_time_kinds"
-    TIME_OUT_OF_RANGE = "time_out_of_range"
-    SPAN_TOO_LONG = "span_too_long"
-    EMPTY_QUERY = "empty_query"
-    TOO_MANY_QUERY_TIMES = "too_many_query_times"
-    QUERY_NOT_AFTER_AS_OF = "query_not_after_as_of"
-    QUERY_TOO_FAR = "query_too_far"
-    VARIABLE_NOT_QUERYABLE = "variable_not_queryable"
-    INVALID_EVENT = "invalid_event"
-    REFUSED_BY_STRICT = "refused_by_strict"
-    SERIES_SHAPE = "series_shape"
-    DUPLICATE_VARIABLE = "duplicate_variable"
 
 
 @dataclass(frozen=True)
@@ -136,15 +108,6 @@ class InvalidRequestError(ServiceError):
     status, title, code = 422, "The request is not valid", "invalid_request"
 
 
-class SeriesRefusedError(ServiceError):
-    """Raised for one series that cannot be answered; the other series are not touched by it."""
-
-    status, title = 422, "The series cannot be answered"
-
-    def __init__(self, fault: Fault, detail: str, *, path: str) -> None:
-        super().__init__(detail, code=fault.value, path=path)
-
-
 class BodyTimedOutError(ServiceError):
     """Raised for a body that does not end in time; the connection is given up with it."""
 
@@ -170,22 +133,10 @@ class NotFoundError(ServiceError):
     status, title, code = 404, "Not found", "not_found"
 
 
-class NoCapacityError(ServiceError):
-    """Raised when as many requests wait as the settings allow."""
-
-    status, title, code = 429, "No capacity", "no_capacity"
-
-
 class ClientGoneError(ServiceError):
     """Raised where the client has closed its connection; its place goes to another."""
 
     status, title, code = 499, "The client is gone", "client_gone"
-
-
-class TimedOutError(ServiceError):
-    """Raised for a request that waited or ran longer than the settings or its client allow."""
-
-    status, title, code = 503, "Timed out", "timed_out"
 
 
 class ShuttingDownError(ServiceError):
@@ -193,12 +144,6 @@ class ShuttingDownError(ServiceError):
 
     status, title, code = 503, "Shutting down", "shutting_down"
     closes_connection = True
-
-
-class NotReadyError(ServiceError):
-    """Raised while no model is loaded."""
-
-    status, title, code = 503, "Not ready", "not_ready"
 
 
 def problem_response(error: ServiceError) -> Response:
@@ -211,13 +156,6 @@ def problem_response(error: ServiceError) -> Response:
     )
 
 
-def as_service_error(error: ModelError) -> ServiceError:
-    """Return what an error of the model means to a client."""
-    if isinstance(error, ArtifactError):
-        return NotReadyError("the model cannot be used", code=error.code)
-    return InvalidRequestError(str(error), code=error.code)
-
-
 def internal_error_response() -> Response:
     """Return the answer to an error that nobody expected. It says nothing about its cause."""
     return problem_response(
@@ -228,7 +166,6 @@ def internal_error_response() -> Response:
 def add_error_handlers(app: FastAPI) -> None:
     """Make every error of the application a problem. The unexpected ones are the middleware's."""
     app.add_exception_handler(ServiceError, _on_service_error)
-    app.add_exception_handler(ModelError, _on_model_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
 
@@ -236,11 +173,6 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _on_service_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     return problem_response(error)
-
-
-async def _on_model_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ModelError)
-    return problem_response(as_service_error(error))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

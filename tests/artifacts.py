@@ -12,11 +12,12 @@ import torch
 from model.artifact import Artifact, load_artifact, write_artifact
 from model.calibration import Calibration
 from model.config import LatentODEConfig
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.latent_ode import LatentODE
 from model.runtime.backends import load_predictor
 from model.runtime.self_test import answer_golden
+from model.subjects import FittedSubjects
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 _SEED = 20120101
@@ -25,14 +26,15 @@ _SEED = 20120101
 def write_tiny_artifact(directory: Path, **changes: Any) -> None:
     """Write an artifact without a graph into `directory`; `changes` are of its architecture."""
     generator = np.random.default_rng(_SEED)
-    uncalibrated = Calibration.uncalibrated(len(CATALOGUE))
+    uncalibrated = Calibration.uncalibrated(len(CHALLENGE))
     config = LatentODEConfig(
-        num_channels=len(CATALOGUE),
-        num_statics=len(CATALOGUE.statics),
+        num_channels=len(CHALLENGE),
+        num_statics=len(CHALLENGE.statics),
         latent_dim=6,
         encoder_dim=12,
         dynamics_dim=12,
         decoder_dim=12,
+        reads_limits=True,
     )
     config = replace(config, **changes)
     network = random_network(config, generator)
@@ -40,12 +42,13 @@ def write_tiny_artifact(directory: Path, **changes: Any) -> None:
         directory,
         config=config,
         weights={name: value.numpy() for name, value in network.state_dict().items()},
-        catalogue=CATALOGUE,
-        normalization=Normalization.fit(random_cohort(60, generator), CATALOGUE),
+        catalogue=CHALLENGE,
+        normalization=Normalization.fit(random_cohort(60, generator), CHALLENGE),
+        subjects=FittedSubjects.nobody(),
         calibration=replace(
             uncalibrated,
             encoder_divergences=np.geomspace(1.0, 1e6, 1001),
-            error_hours=np.full(len(CATALOGUE), 6.0),
+            error_hours=np.full(len(CHALLENGE), 6.0),
             num_subjects=np.full_like(uncalibrated.num_subjects, 1000),
         ),
         metrics={"note": "nobody trained this model"},
@@ -110,6 +113,7 @@ def write_again(artifact: Artifact, directory: Path) -> None:
         config=artifact.config,
         weights=artifact.weights,
         catalogue=artifact.catalogue,
+        subjects=artifact.subjects,
         normalization=artifact.normalization,
         calibration=artifact.calibration,
         metrics=artifact.metrics,

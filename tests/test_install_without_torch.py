@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from service.inference.loading import open_predictor
+from service.registry.loading import open_predictor
 from tests.service.cases import make_cases
 from tests.service.raw_connection import RawConnection, Reply
 from tests.service.server_process import server_process

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from model.records.sources.options import SourceOptions
 
 app = typer.Typer(
     help="Train and judge the model, offline.",
@@ -27,7 +30,10 @@ class Source(StrEnum):
 
     PHYSIONET2012 = "physionet2012"
     MEDS = "meds"
+    FHIR = "fhir"
+    OMOP = "omop"
     TABLE = "table"
+    """CSV, Parquet or NDJSON, long or wide."""
 
 
 class Device(StrEnum):
@@ -41,21 +47,96 @@ class Device(StrEnum):
 Seed = Annotated[int, typer.Option(help="Of everything random in this command.", min=0)]
 
 
+Codes = Annotated[
+    Path | None,
+    typer.Option(help="CSV with columns code, variable, unit: what names of the source mean."),
+]
+Columns = Annotated[
+    str,
+    typer.Option(help="The source's names of the columns: time=charttime,subject_id=stay_id,..."),
+]
+TimeFormat = Annotated[
+    str | None,
+    typer.Option(help="Of times as text, as in Python: %d/%m/%Y %H:%M (default: ISO 8601)."),
+]
+TimeUnit = Annotated[
+    str, typer.Option(help="Of times that are numbers: seconds, minutes, hours or days.")
+]
+TimeZone = Annotated[
+    str | None, typer.Option(help="Of times without an offset, such as Europe/Berlin.")
+]
+
+
 @app.command("import")
 def import_command(
     kind: Annotated[Source, typer.Argument(help="What SOURCE holds.")],
-    source: Annotated[Path, typer.Argument(help="Folder or file to read.", exists=True)],
+    source: Annotated[Path, typer.Argument(help="Folder or file to read.")],
     out: Annotated[Path, typer.Option(help="Directory of the MEDS dataset to write.")],
-    codes: Annotated[
-        Path | None, typer.Option(help="CSV with columns code, variable, unit (meds, table).")
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of variables that the dataset will carry, as `catalogue propose` writes it "
+            "(default: those of the shipped table that occur).",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    codes: Codes = None,
+    columns: Columns = "",
+    time_format: TimeFormat = None,
+    time_unit: TimeUnit = "hours",
+    time_zone: TimeZone = None,
+    accept_suspected: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="VARIABLE=UNIT: read the rows of the variable that have no unit, or a suspected "
+            "one, in UNIT; repeatable."
+        ),
     ] = None,
 ) -> None:
-    """Turn a source into a cleaned MEDS dataset, with a report of every dropped row."""
-    from training.datasets.sources import import_source
+    """Turn a source into a cleaned MEDS dataset, with a report of every row that was not used."""
+    from model.data.catalogue_table import read_catalogue
+    from training.datasets.importing import ImportOptions, import_source
 
-    report = import_source(kind.value, source, out, code_map=codes)
-    for line in report.lines():
+    options = ImportOptions(
+        source=_source_options(kind, source, codes, columns, time_format, time_unit, time_zone),
+        catalogue=None if catalogue is None else read_catalogue(catalogue),
+        accepted_units=_accepted_units(accept_suspected or []),
+    )
+    for line in import_source(source, out, options).lines():
         print(line)
+
+
+def _source_options(
+    kind: Source,
+    source: Path,
+    codes: Path | None,
+    columns: str,
+    time_format: str | None,
+    time_unit: str,
+    time_zone: str | None,
+) -> "SourceOptions":
+    from model.records.codes import NO_MAP, read_code_map
+    from model.records.sources.files import table_format
+    from model.records.sources.options import SourceFormat, SourceOptions, parse_columns
+    from model.records.times import TimeRules
+
+    return SourceOptions(
+        format=table_format(source) if kind is Source.TABLE else SourceFormat(kind.value),
+        columns=parse_columns(columns),
+        time=TimeRules(time_format=time_format, unit=time_unit, zone=time_zone),
+        codes=NO_MAP if codes is None else read_code_map(codes),
+    )
+
+
+def _accepted_units(pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        name, mark, unit = pair.partition("=")
+        if not (name and mark and unit):
+            raise typer.BadParameter("expected VARIABLE=UNIT", param_hint="--accept-suspected")
+        found[name] = unit
+    return found
 
 
 @app.command()
@@ -82,17 +163,33 @@ def fit(
     version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with columns subject_id, part (train, tuning or held_out), every subject once. "
+            "By default a hash of each subject's id decides: 80, 10 and 10 %.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Divide the subjects into so many folds, by the same hash.")
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="Which fold is held out, from 1 to the number of folds.")
+    ] = None,
     export: Annotated[
         bool,
         typer.Option(help="Write the network as an ONNX graph too, for a service without torch."),
     ] = True,
     seed: Seed = 0,
 ) -> None:
-    """Train a model and write its artifact."""
+    """Train a model on the variables of a dataset, and write its artifact."""
     from training.config import configure
     from training.console import FitConsole
     from training.device import choose_device
     from training.fit import fit as run_fit
+    from training.splits import SplitChoice
 
     config = configure(preset, overrides or [], seed=seed)
     with FitConsole(Console(), num_epochs=config.epochs) as progress:
@@ -106,6 +203,7 @@ def fit(
             resume=resume,
             progress=progress,
             exports=export,
+            split=SplitChoice(file=split, num_folds=folds, fold=fold),
         )
     if fitted is None:  # not the first of several processes
         return
@@ -114,6 +212,8 @@ def fit(
         f"wrote {out}: best epoch {best.epoch + 1} of {len(fitted.history)}, tuning errors "
         f"{best.errors_text} (standardized)"
     )
+    if fitted.untrained:
+        print(fitted.untrained)
     certificate = fitted.certificate
     print(
         f"{'solver' if certificate.holds else 'warning: solver not certified'}: {certificate.text}"
@@ -137,7 +237,11 @@ def evaluate(
     task: Annotated[str, typer.Option(help="forecast, imputation, or truth (simulated data).")],
     out: Annotated[Path, typer.Option(help="Directory of the report to write.")],
     part: Annotated[
-        Part, typer.Option(help="Subjects: auto takes all of them unless the model saw some.")
+        Part,
+        typer.Option(
+            help="Subjects: auto takes all that training and tuning did not see, in any dataset; "
+            "held-out those that fit held out; all takes everybody, and says whom the model saw."
+        ),
     ] = Part.AUTO,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
     seed: Seed = 0,

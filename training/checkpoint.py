@@ -1,11 +1,9 @@
 """The state of a training run on disk, for resuming only; the service never reads it.
 
-Tensors are safetensors, everything else is JSON. A checkpoint is written beside the old one and
-moved over it, so that a kill at any moment leaves a whole one.
+Tensors are safetensors, everything else is JSON. A kill at any moment leaves a whole checkpoint.
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +12,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from model.files import standing, written_directory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,34 +54,25 @@ class Checkpoint:
 
     def write(self, directory: Path) -> None:
         """Replace the checkpoint in `directory`."""
-        staging = directory.with_name(directory.name + ".writing")
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        for group, tensors in self.tensors.items():
-            save_file(
-                {name: value.contiguous() for name, value in tensors.items()},
-                staging / f"{group}.safetensors",
-            )
         state = {
             "groups": sorted(self.tensors),
             "history": [asdict(record) for record in self.history],
             "step": self.step,
             "identity": dict(self.identity),
         }
-        (staging / "state.json").write_text(json.dumps(state))
-        old = directory.with_name(directory.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
-        if directory.exists():
-            directory.rename(old)
-        staging.rename(directory)
-        shutil.rmtree(old, ignore_errors=True)
+        with written_directory(directory) as partial:
+            for group, tensors in self.tensors.items():
+                save_file(
+                    {name: value.contiguous() for name, value in tensors.items()},
+                    partial / f"{group}.safetensors",
+                )
+            (partial / "state.json").write_text(json.dumps(state))
 
     @classmethod
     def read(cls, directory: Path, device: torch.device) -> "Checkpoint | None":
         """Return the last whole checkpoint, or None where there is none."""
-        old = directory.with_name(directory.name + ".old")
-        found = next((path for path in (directory, old) if (path / "state.json").exists()), None)
-        if found is None:
+        found = standing(directory)
+        if not (found / "state.json").exists():
             return None
         state = json.loads((found / "state.json").read_text())
         return cls(
@@ -93,9 +84,3 @@ class Checkpoint:
             step=state["step"],
             identity=state["identity"],
         )
-
-
-def discard(directory: Path) -> None:
-    """Remove a run's checkpoints."""
-    for suffix in ("", ".old", ".writing"):
-        shutil.rmtree(directory.with_name(directory.name + suffix), ignore_errors=True)

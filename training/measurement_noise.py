@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from model.data.variables import Catalogue
-from training.datasets.simulated import CHARTED, MEAN_OF, RANGES
+from training.datasets.simulated import CHARTED, MEAN_OF, charted_items
 
 _LARGEST_NOISE = 3.0  # the simulator cuts its normal draws here
 _NUM_DRAWS = 40
@@ -31,7 +31,7 @@ def measure(
         for part, share in zip(MEAN_OF.get(name, ()), (1 / 3, 2 / 3), strict=False):
             noisy += share * CHARTED[part].deviation * _noise(rows.sum(), generator)
         step = CHARTED[name].resolution
-        result[rows] = np.clip(step * np.rint(noisy / step), *RANGES[name])
+        result[rows] = np.clip(step * np.rint(noisy / step), *charted_items()[name].plausible_range)
     return result
 
 

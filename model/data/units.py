@@ -1,15 +1,21 @@
-"""Conversion of measured values to a variable's canonical unit, from a table and nothing else.
+"""Conversion of measured values to a variable's canonical unit.
 
-Only pairs that stand in the table are converted. A general unit library cannot do this: mass and
-substance concentrations differ by a molar mass for each analyte, and one milliequivalent is one
-millimole for sodium but half of one for magnesium. Units are UCUM; the spellings that monitors and
-laboratories really send are mapped to UCUM first.
+A unit is read as UCUM, and as laboratories spell it where it is not (`model.data.unit_spellings`).
+Units of one dimension convert. Three more facts belong to the variable and not to its unit: the
+molar mass, between milligrams and millimoles; the valence, between these and milliequivalents; and
+the pairs that no dimension explains, such as per cent and mmol/mol of HbA1c. Without them nothing is
+converted by guess.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
+from fractions import Fraction
+from functools import lru_cache
 
-from model.data.variables import Variable
+from model.data.ucum import Measure, measure
+from model.data.unit_spellings import normalized, readings
+from model.data.variables import Kind, Static, Variable
 from model.errors import UnitError
 
 
@@ -32,111 +38,78 @@ class Conversion:
 
 IDENTITY = Conversion(1.0)
 
-# Molar masses in g/mol, from IUPAC 2021 standard atomic weights.
-MOLAR_MASS = MappingProxyType(
-    {
-        "Bilirubin": 584.67,  # C33H36N4O6
-        "Cholesterol": 386.66,  # C27H46O
-        "Creatinine": 113.12,  # C4H7N3O
-        "Glucose": 180.16,  # C6H12O6
-        "Lactate": 90.08,  # C3H6O3, as lactic acid
-        "Mg": 24.305,
-    }
-)
-_UREA_NITROGEN = 28.014  # two nitrogen atoms in each molecule of urea, g/mol
-_MMHG_PER_KPA = 7.500616827
-_KATAL_UNITS = 60.0  # 1 ukat = 60 U: one U turns over one micromole a minute
-
-_PRESSURES = ("DiasABP", "MAP", "NIDiasABP", "NIMAP", "NISysABP", "PaCO2", "PaO2", "SysABP")
-
-# The same unit in other words, for any variable.
-ALIASES = MappingProxyType(
-    {
-        "mmHg": "mm[Hg]",
-        "mm Hg": "mm[Hg]",
-        "bpm": "/min",
-        "beats/min": "/min",
-        "{beats}/min": "/min",
-        "breaths/min": "/min",
-        "{breaths}/min": "/min",
-        "1/min": "/min",
-        "degC": "Cel",
-        "C": "Cel",
-        "°C": "Cel",
-        "F": "[degF]",
-        "degF": "[degF]",
-        "°F": "[degF]",
-        "mEq/L": "meq/L",
-        "IU/L": "U/L",
-        "[IU]/L": "U/L",
-        "ng/mL": "ug/L",
-        "µg/L": "ug/L",
-        "mcg/L": "ug/L",
-        "µmol/L": "umol/L",
-        "μmol/L": "umol/L",
-        "umol/l": "umol/L",
-        "mmol/l": "mmol/L",
-        "mEq/l": "meq/L",
-        "mg/dl": "mg/dL",
-        "g/dl": "g/dL",
-        "g/l": "g/L",
-        "U/l": "U/L",
-        "10^3/uL": "10*3/uL",
-        "K/uL": "10*3/uL",
-        "10*9/L": "10*3/uL",
-        "10^9/L": "10*3/uL",
-        "cells/nL": "10*3/uL",
-        "{ratio}": "1",
-        "fraction": "1",
-        "score": "{score}",
-        "points": "{score}",
-        "ml": "mL",
-        "l": "L",
-        "pH": "[pH]",
-        "lb": "[lb_av]",
-        "lbs": "[lb_av]",
-    }
+# Units that a message may offer, and the numbers that charts show in them: nobody writes a glucose in
+# umol/L, though it is one.
+_OFFERED = (
+    ("mg/dL", 0.3, 1000.0),
+    ("mmol/L", 0.3, 500.0),
+    ("umol/L", 1.0, 500.0),
+    ("nmol/L", 1.0, 1000.0),
+    ("pmol/L", 1.0, 5000.0),
+    ("meq/L", 0.5, 500.0),
+    ("g/dL", 1.0, 50.0),
+    ("g/L", 0.5, 200.0),
+    ("mg/L", 0.3, 500.0),
+    ("ug/dL", 5.0, 500.0),
+    ("ug/L", 0.001, 10_000.0),
+    ("ug/mL", 0.01, 1000.0),
+    ("ng/mL", 0.001, 10_000.0),
+    ("ng/L", 1.0, 100_000.0),
+    ("pg/mL", 1.0, 100_000.0),
+    ("U/L", 1.0, 10_000.0),
+    ("ukat/L", 0.01, 100.0),
+    ("m[iU]/L", 0.01, 1000.0),
+    ("mm[Hg]", 0.1, 1000.0),
+    ("kPa", 0.01, 200.0),
+    ("cm[H2O]", 0.1, 200.0),
+    ("mbar", 0.1, 200.0),
+    ("Cel", 0.0, 100.0),
+    ("[degF]", 50.0, 150.0),
+    ("K", 250.0, 350.0),
+    ("%", 0.01, 200.0),
+    ("1", 0.0, 20.0),
+    ("L/L", 0.01, 1.0),
+    ("mmol/mol", 1.0, 500.0),
+    ("mL", 1.0, 10_000.0),
+    ("L", 0.005, 20.0),
+    ("kg", 0.3, 500.0),
+    ("g", 300.0, 500_000.0),
+    ("[lb_av]", 1.0, 1000.0),
+    ("cm", 0.1, 300.0),
+    ("mm", 0.5, 20.0),
+    ("m", 0.3, 3.0),
+    ("[in_i]", 10.0, 100.0),
+    ("10*3/uL", 0.01, 2000.0),
+    ("10*9/L", 0.01, 2000.0),
+    ("/uL", 1.0, 1_000_000.0),
+    ("10*6/uL", 0.5, 20.0),
+    ("10*12/L", 0.5, 20.0),
+    ("/min", 1.0, 1000.0),
+    ("L/min", 0.05, 200.0),
+    ("mL/min", 1.0, 50_000.0),
+    ("mL/h", 0.1, 10_000.0),
+    ("s", 1.0, 1000.0),
+    ("a", 0.0, 130.0),
+    ("mo", 0.0, 1500.0),
+    ("wk", 0.0, 7000.0),
+    ("d", 0.0, 50_000.0),
+    ("fL", 10.0, 300.0),
+    ("pg", 5.0, 100.0),
+    ("mosm/kg", 100.0, 600.0),
 )
 
 
-def _table() -> dict[tuple[str, str], Conversion]:
-    mass = MOLAR_MASS
-    table = {(name, "kPa"): Conversion(_MMHG_PER_KPA) for name in _PRESSURES}
-    table |= {(name, "meq/L"): IDENTITY for name in ("Na", "K", "HCO3")}
-    table |= {(name, "ukat/L"): Conversion(_KATAL_UNITS) for name in ("ALP", "ALT", "AST")}
-    table |= {(name, "ng/L"): Conversion(1e-3) for name in ("TroponinI", "TroponinT")}
-    table |= {(name, "pg/mL"): Conversion(1e-3) for name in ("TroponinI", "TroponinT")}
-    table |= {(name, "/uL"): Conversion(1e-3) for name in ("WBC", "Platelets")}
-    table |= {
-        (name, "mmol/L"): Conversion(mass[name] / 10) for name in ("Cholesterol", "Glucose", "Mg")
-    }
-    table |= {
-        (name, "umol/L"): Conversion(mass[name] / 1e4) for name in ("Bilirubin", "Creatinine")
-    }
-    return table | {
-        ("Albumin", "g/L"): Conversion(0.1),
-        ("BUN", "mmol/L"): Conversion(_UREA_NITROGEN / 10),
-        ("FiO2", "%"): Conversion(0.01),
-        ("HCT", "1"): Conversion(100.0),
-        ("HCT", "L/L"): Conversion(100.0),
-        ("Lactate", "mg/dL"): Conversion(10 / mass["Lactate"]),
-        ("Mg", "meq/L"): Conversion(mass["Mg"] / 20),
-        ("SaO2", "1"): Conversion(100.0),
-        ("Temp", "[degF]"): Conversion(5 / 9, -160 / 9),
-        ("Temp", "K"): Conversion(1.0, -273.15),
-        ("Urine", "L"): Conversion(1e3),
-        ("Weight", "g"): Conversion(1e-3),
-        ("Weight", "[lb_av]"): Conversion(0.45359237),
-    }
+@dataclass(frozen=True)
+class _Owner:
+    """What of a variable or static decides which units it takes."""
 
-
-_CONVERSIONS = MappingProxyType(_table())
-
-
-def accepted_units(variable: Variable) -> tuple[str, ...]:
-    """Return the UCUM units that `conversion` accepts for a variable, its canonical unit first."""
-    others = sorted(unit for name, unit in _CONVERSIONS if name == variable.name)
-    return (variable.unit, *others)
+    name: str
+    unit: str
+    molar_mass: float | None = None
+    valence: int | None = None
+    conversions: tuple[tuple[str, float, float], ...] = ()
+    middle: float = 1.0
+    has_dimension: bool = True
 
 
 def conversion(variable: Variable, unit: str | None) -> Conversion:
@@ -145,22 +118,185 @@ def conversion(variable: Variable, unit: str | None) -> Conversion:
     Parameters
     ----------
     unit
-        UCUM or one of `ALIASES`; None means that the value is already canonical.
+        UCUM, or a spelling that has one meaning for this variable; None means that the value is
+        already canonical.
 
     Raises
     ------
     UnitError
-        For a pair that is not in the table. The message names the accepted units.
+        If there is no conversion, or two meanings of the text have different ones. The message
+        names the units that are accepted.
     """
-    if unit is None:
+    if unit is None or unit == variable.unit:
         return IDENTITY
-    ucum = ALIASES.get(unit, unit)
-    if ucum == variable.unit:
+    return _conversion(_owner(variable), unit)
+
+
+def static_conversion(static: Static, unit: str | None) -> Conversion:
+    """Return the conversion from `unit` to the canonical unit of a static; see `conversion`."""
+    if unit is None or unit == static.unit:
         return IDENTITY
-    try:
-        return _CONVERSIONS[variable.name, ucum]
-    except KeyError:
-        accepted = ", ".join(accepted_units(variable))
+    return _conversion(_static_owner(static), unit)
+
+
+def accepted_units(variable: Variable) -> tuple[str, ...]:
+    """Return the usual units of a variable in UCUM, its canonical unit first.
+
+    `conversion` takes many more; these are the ones that a message offers.
+    """
+    return _accepted(_owner(variable))
+
+
+def accepted_static_units(static: Static) -> tuple[str, ...]:
+    """Return the usual units of a static in UCUM, its canonical unit first."""
+    return _accepted(_static_owner(static))
+
+
+def fitting_units(variable: Variable, value: float) -> tuple[str, ...]:
+    """Return the other usual units in which a value would be plausible, the likeliest first.
+
+    The likeliest unit is the one that brings the value nearest to the variable's typical median.
+    Nothing is said about whether the value is plausible as it stands.
+    """
+    low, high = variable.plausible_range
+    found: dict[Conversion, tuple[float, str]] = {}
+    for unit in accepted_units(variable)[1:]:
+        change = conversion(variable, unit)
+        if not change.is_identity and low <= change(value) <= high:
+            found.setdefault(change, (_distance(variable, change(value)), unit))
+    return tuple(unit for _, unit in sorted(found.values(), key=lambda one: one[0]))
+
+
+def is_unit(text: str) -> bool:
+    """Whether a text is a unit, in UCUM or in another spelling, of whatever quantity."""
+    return _exact(text) is not None or bool(readings(text))
+
+
+def _owner(variable: Variable) -> _Owner:
+    # A score or a switch has no dimension: per cent of a coma scale mean nothing.
+    has_dimension = variable.kind not in (Kind.ORDINAL, Kind.STATE)
+    return _Owner(
+        variable.name,
+        variable.unit,
+        variable.molar_mass,
+        variable.valence,
+        variable.conversions,
+        _middle(variable.plausible_range) if variable.typical is None else variable.typical[1],
+        has_dimension,
+    )
+
+
+def _static_owner(static: Static) -> _Owner:
+    middle = _middle(static.plausible_range)
+    return _Owner(static.name, static.unit, middle=middle, has_dimension=not static.categories)
+
+
+def _middle(bounds: tuple[float, float]) -> float:
+    low, high = bounds
+    return math.sqrt(low * high) if low > 0 else (low + high) / 2
+
+
+@lru_cache(maxsize=8192)
+def _conversion(owner: _Owner, unit: str) -> Conversion:
+    found = _find(owner, unit)
+    if len(found) == 1:
+        return found[0]
+    accepted = ", ".join(_accepted(owner))
+    if found:
         raise UnitError(
-            f"no conversion from this unit for {variable.name}; expected one of: {accepted}"
-        ) from None
+            f"this unit may mean two things for {owner.name}; expected one of: {accepted}"
+        )
+    raise UnitError(f"no conversion from this unit for {owner.name}; expected one of: {accepted}")
+
+
+def _find(owner: _Owner, unit: str) -> list[Conversion]:
+    """Return the conversions that a text may stand for: those of the variable, else by dimension."""
+    listed = [Conversion(f, o) for name, f, o in owner.conversions if _same(name, unit)]
+    if listed:
+        return [IDENTITY if listed[0].is_identity else listed[0]]
+    target = _exact(owner.unit)
+    targets = (target,) if target is not None else readings(owner.unit)
+    if not targets:
+        return [IDENTITY] if _same(owner.unit, unit) else []
+    exact = _exact(unit)
+    found = [] if exact is None else _between(exact, targets[0], owner)
+    if not found:
+        found = [one for read in readings(unit) for one in _between(read, targets[0], owner)]
+    return list(dict.fromkeys(found))
+
+
+def _same(one: str, other: str) -> bool:
+    return (
+        normalized(one).replace(" ", "").casefold() == normalized(other).replace(" ", "").casefold()
+    )
+
+
+def _exact(text: str) -> Measure | None:
+    try:
+        return measure(text)
+    except UnitError:
+        return None
+
+
+def _between(source: Measure, target: Measure, owner: _Owner) -> list[Conversion]:
+    """Return the conversion between two units, as a list of one or none."""
+    if not owner.has_dimension:
+        return [IDENTITY] if source == target else []
+    bridge = _bridge(dict(source.powers), dict(target.powers), owner)
+    if bridge is None:
+        return []
+    factor = source.factor * bridge / target.factor
+    offset = source.shift * factor - target.shift
+    if factor == 1 and offset == 0:
+        return [IDENTITY]
+    return [Conversion(float(factor), float(offset))]
+
+
+def _bridge(source: dict[str, int], target: dict[str, int], owner: _Owner) -> Fraction | None:
+    """Return by what mass, substance and equivalents of this owner differ, or None.
+
+    All three become moles: each power of g is divided by the molar mass, each of eq by the valence.
+    """
+    if source == target:
+        return Fraction(1)
+    grams = None if owner.molar_mass is None else Fraction(repr(owner.molar_mass))
+    bridge = Fraction(1)
+    for dimension, moles in (
+        ("g", None if grams is None else 1 / grams),
+        ("eq", None if owner.valence is None else Fraction(1, owner.valence)),
+    ):
+        change = source.pop(dimension, 0) - target.pop(dimension, 0)
+        if change and moles is None:
+            return None
+        if change and moles is not None:
+            bridge *= moles**change
+            source["mol"] = source.get("mol", 0) + change
+    nothing_left = {name: power for name, power in source.items() if power} == {
+        name: power for name, power in target.items() if power
+    }
+    return bridge if nothing_left else None
+
+
+@lru_cache(maxsize=2048)
+def _accepted(owner: _Owner) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((owner.unit, *_usual(owner))))
+
+
+def _usual(owner: _Owner) -> Iterator[str]:
+    yield from (unit for unit, _, _ in owner.conversions)
+    target = _exact(owner.unit)
+    if target is None or not owner.has_dimension:
+        return
+    for unit, lowest, highest in _OFFERED:
+        for change in _between(measure(unit), target, owner):
+            if lowest <= (owner.middle - change.offset) / change.factor <= highest:
+                yield unit
+
+
+def _distance(variable: Variable, value: float) -> float:
+    if variable.typical is None:
+        return 0.0
+    middle, offset = variable.typical[1], variable.log_offset
+    if offset is None:
+        return abs(value - middle)
+    return abs(math.log(value + offset) - math.log(middle + offset))

@@ -16,21 +16,26 @@ from service.catalogue.schemas import (
     RefusedModel,
     Serving,
     StaticDescription,
+    UntrainedVariable,
     VariableDescription,
     VariableList,
 )
 from service.errors import NotFoundError
-from service.openapi import INVALID_PARAMETER, NOT_FOUND, NOT_READY
-from service.state import state_of
+from service.openapi import Responses, problem
+from service.registry.errors import NOT_FOUND, NOT_READY
+from service.registry.loaded import MODELS
+from service.slices import Slice
 from service.wire import json_response
 
 router = APIRouter(prefix="/v1", tags=["catalogue"], responses=NOT_READY)
+
+_INVALID_PARAMETER: Responses = {422: problem("A parameter of the path or query is not valid.")}
 
 
 @router.get("/models", response_model=ModelList)
 async def models(request: Request) -> Response:
     """List the models that are loaded, and what of the registry was refused last."""
-    models = state_of(request)["models"]
+    models = MODELS.of(request)
     models.require_ready()
     states: tuple[Serving, Serving] = (ModelState.ACTIVE, ModelState.LOADED)
     loaded = [
@@ -47,11 +52,11 @@ async def models(request: Request) -> Response:
 @router.get(
     "/models/{name}/{version}",
     response_model=ModelDetail,
-    responses=NOT_FOUND | INVALID_PARAMETER,
+    responses=NOT_FOUND | _INVALID_PARAMETER,
 )
 async def model(request: Request, name: str, version: str) -> Response:
     """Give the card, the held-out metrics and the manifest of a loaded model."""
-    models = state_of(request)["models"]
+    models = MODELS.of(request)
     models.require_ready()
     for artifact in (predictor.artifact for predictor in models.predictors):
         manifest = artifact.manifest
@@ -66,11 +71,17 @@ async def model(request: Request, name: str, version: str) -> Response:
 
 @router.get("/variables", response_model=VariableList)
 async def variables(request: Request) -> Response:
-    """List the variables and statics that the active model knows, with codes, units and ranges."""
-    catalogue = state_of(request)["models"].active.artifact.catalogue
+    """List the variables and statics that the active model knows, with codes, units and ranges.
+
+    `not_trained` are variables that its training data name with too few values: observations of them
+    are not used, and a query of one is refused.
+    """
+    catalogue = MODELS.of(request).active.artifact.catalogue
     return json_response(
         VariableList(
-            [_variable(one) for one in catalogue], [_static(one) for one in catalogue.statics]
+            [_variable(one) for one in catalogue],
+            [_static(one) for one in catalogue.statics],
+            [UntrainedVariable(one.name, one.description, one.unit) for one in catalogue.untrained],
         )
     )
 
@@ -86,7 +97,7 @@ def _variable(variable: Variable) -> VariableDescription:
         variable.name,
         variable.description,
         variable.loinc,
-        list(variable.also_loinc),
+        list(variable.codes),
         variable.unit,
         list(accepted_units(variable)),
         PlausibleRange(low, high, variable.range_source),
@@ -100,3 +111,6 @@ def _static(static: Static) -> StaticDescription:
     return StaticDescription(
         static.name, static.description, static.unit, low, high, list(static.categories)
     )
+
+
+SLICE = Slice(router=router)

@@ -13,9 +13,10 @@ class Status(StrEnum):
     """How far an answer can be relied on. Where several hold, the first in this order is given."""
 
     ABSTAINED = "abstained"
-    """The answer is null: no usable number, or one that would hold for anyone.
+    """The answer is null: no usable number, one that would hold for anyone, or one that rests on nothing.
 
-    The latter is a 90 % interval that contains the population's own.
+    A 90 % interval that contains the population's own would hold for anyone. An answer rests on
+    nothing where its variable was not observed and no held-out subject vouches for the variable.
     """
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     """The series looks unlike those that the model was trained on."""
@@ -27,13 +28,36 @@ class Status(StrEnum):
 
 
 class RemarkCode(StrEnum):
-    """What was changed, dropped or assumed in a series that was answered all the same."""
+    """What was changed, not used or assumed in a series that was answered all the same."""
 
     UNIT_CONVERTED = "unit_converted"
     UNIT_ASSUMED = "unit_assumed"
+    UNIT_SUSPECTED = "unit_suspected"
+    CLOCK_SUSPECTED = "clock_suspected"
+    TEXT_BESIDE_NUMBER = "text_beside_number"
+    FLAG_IGNORED = "flag_ignored"
+    UNKNOWN_VARIABLE = "unknown_variable"
+    VARIABLE_NOT_TRAINED = "variable_not_trained"
+    UNKNOWN_UNIT = "unknown_unit"
+    MISSING_TIME = "missing_time"
+    INVALID_TIME = "invalid_time"
+    DATE_WITHOUT_TIME = "date_without_time"
+    MIXED_TIME_KINDS = "mixed_time_kinds"
+    TIME_WITHOUT_OFFSET = "time_without_offset"
+    TIME_OUT_OF_RANGE = "time_out_of_range"
+    MISSING_VALUE = "missing_value"
+    NOT_TESTABLE = "not_testable"
+    VALUE_IS_TEXT = "value_is_text"
+    INVALID_VALUE = "invalid_value"
     IMPLAUSIBLE_VALUE_DROPPED = "implausible_value_dropped"
     DUPLICATE_DROPPED = "duplicate_dropped"
+    CENSORED_SUPERSEDED = "censored_superseded"
     CONFLICT_AVERAGED = "conflict_averaged"
+    AMOUNT_ADDED = "amount_added"
+    SCORE_SUPERSEDED = "score_superseded"
+    STATE_SUPERSEDED = "state_superseded"
+    INCOMPLETE_SCORE = "incomplete_score"
+    COMBINED_INTO_SCORE = "combined_into_score"
     AFTER_AS_OF = "after_as_of"
     STATIC_IGNORED = "static_ignored"
     DUPLICATE_SUBJECT_ID = "duplicate_subject_id"

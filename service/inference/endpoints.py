@@ -1,7 +1,7 @@
 """POST /v1/impute, /v1/forecast, /v1/uncertainty and /v1/validate.
 
 Bodies are read raw: FastAPI's own validation would run twice as long and repeat posted values in
-its errors. `service.openapi` adds the request schemas to the document.
+its errors. The slice brings the request schemas for the document.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ from service.inference.answers import (
 from service.inference.asking import Options
 from service.inference.batching import Asked
 from service.inference.deadline import read_deadline, with_preference
+from service.inference.documents import PROBLEM_RESPONSES
 from service.inference.query import Reach
+from service.inference.queue import QUEUE, open_queue
 from service.inference.reading import ReadSeries
 from service.inference.requests import (
     AnyRequest,
@@ -33,14 +35,16 @@ from service.inference.requests import (
 )
 from service.inference.schemas import (
     FIELD_NAMES,
+    REQUESTS,
     ForecastRequest,
     ImputeRequest,
     UncertaintyRequest,
     ValidateRequest,
 )
 from service.inference.status import FORECAST, IMPUTED
-from service.openapi import PROBLEM_RESPONSES, request_body
-from service.state import state_of
+from service.openapi import request_body
+from service.registry.loaded import MODELS
+from service.slices import SETTINGS, Slice
 from service.wire import (
     INLINE_BYTES,
     INLINE_NUMBERS,
@@ -101,13 +105,13 @@ async def validate(request: Request) -> Response:
     The answer is 200 even where every series would be refused: the faults are what was asked for.
     """
     raw = await _body(request)
-    with state_of(request)["queue"].permit():
+    with QUEUE.of(request).permit():
         posted = await _read(request, raw, ValidateRequest, Reach.ANYWHERE)
     return json_response(ValidationReport([_report(one) for one in posted.read.series]))
 
 
 async def _body(request: Request) -> bytes:
-    settings = state_of(request)["settings"]
+    settings = SETTINGS.of(request)
     return await read_body(
         request,
         max_bytes=settings.max_body_bytes,
@@ -127,9 +131,9 @@ class _Posted:
 async def _answer(
     request: Request, schema: type[AnyRequest], reach: Reach, detail: Detail
 ) -> Response:
-    queue = state_of(request)["queue"]
+    queue = QUEUE.of(request)
     # The permit comes after the body: a slow client holds its own connection, and nobody's place.
-    settings = state_of(request)["settings"]
+    settings = SETTINGS.of(request)
     raw = await _body(request)
     deadline = read_deadline(request.headers, limit_seconds=settings.request_timeout_seconds)
     with queue.permit():
@@ -152,7 +156,7 @@ async def _answer(
 
 
 async def _read(request: Request, raw: bytes, schema: type[AnyRequest], reach: Reach) -> _Posted:
-    settings, models = state_of(request)["settings"], state_of(request)["models"]
+    settings, models = SETTINGS.of(request), MODELS.of(request)
     models.require_ready()
 
     def read() -> _Posted:
@@ -186,4 +190,7 @@ def _in_order(
 def _report(one: ReadSeries | Refused) -> ValidSeries | FailedSeries:
     if isinstance(one, Refused):
         return FailedSeries(one.subject_id, one.error.problem())
-    return ValidSeries(one.subject_id, one.num_read, len(one.context), list(one.remarks))
+    return ValidSeries(one.subject_id, one.num_read, one.num_observations, list(one.remarks))
+
+
+SLICE = Slice(router=router, owns=(QUEUE, open_queue), requests=REQUESTS)

@@ -9,17 +9,18 @@ before its turn, or whose deadline has passed, never reaches the model.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import final
 
-from service.errors import NoCapacityError, TimedOutError
 from service.inference.answers import AnsweredSeries
 from service.inference.batching import Asked, answer_batch
 from service.inference.deadline import Deadline
+from service.inference.errors import NoCapacityError, TimedOutError
 from service.settings import Settings
+from service.slices import Part
 
 
 @dataclass(frozen=True)
@@ -144,3 +145,16 @@ class PredictionQueue:
             entry.answer.cancel()
         self._waiting.clear()
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+QUEUE = Part[PredictionQueue]("queue")
+
+
+@asynccontextmanager
+async def open_queue(settings: Settings) -> AsyncIterator[PredictionQueue]:
+    """Own a queue while the server runs."""
+    queue = PredictionQueue(settings)
+    try:
+        yield queue
+    finally:
+        queue.close()

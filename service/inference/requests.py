@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from model.data.variables import Catalogue
-from service.errors import InvalidRequestError, ProblemFault, SeriesRefusedError, TooLargeError
+from service.errors import InvalidRequestError, ProblemFault, TooLargeError
 from service.inference.answers import Remark, RemarkCode
+from service.inference.errors import SeriesRefusedError
 from service.inference.query import EVENT_SAMPLES, Reach
 from service.inference.reading import ReadSeries, read_series
 from service.inference.schemas import (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from model.artifact import load_artifact
 from model.errors import ArtifactError
+from model.files import written_directory
 from service.jobs.folder import make_private
-from service.jobs.publishing import sync_tree
 
 _MANIFEST = "manifest.json"
 
@@ -36,16 +36,11 @@ def keep_artifact(served: Path, sha256: str, jobs_dir: Path) -> None:
         os.utime(kept)  # somebody is about to need it
         return
     make_private(kept.parent)
-    staging = kept.with_name(f".{sha256}.{os.getpid()}")
-    shutil.rmtree(staging, ignore_errors=True)
-    shutil.copytree(_find(served, sha256), staging)
-    if not _is_whole(staging, sha256):
-        shutil.rmtree(staging)
-        raise ArtifactError(f"{served} was altered; the job cannot keep its model")
-    os.utime(staging)
-    sync_tree(staging)
-    shutil.rmtree(kept, ignore_errors=True)
-    staging.rename(kept)
+    with written_directory(kept) as partial:
+        shutil.copytree(_find(served, sha256), partial, dirs_exist_ok=True)
+        if not _is_whole(partial, sha256):
+            raise ArtifactError(f"{served} was altered; the job cannot keep its model")
+        os.utime(partial)
 
 
 def forget_artifacts(jobs_dir: Path, in_use: set[str], *, unused_since: float) -> None:

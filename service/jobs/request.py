@@ -1,5 +1,6 @@
 """What a job is asked to do: the form of its input, what to fill, and the form of its output."""
 
+import math
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -64,7 +65,11 @@ class Grid(BaseModel):
     kind: Literal["grid"] = "grid"
     minutes: Annotated[int, Field(ge=1, le=1440, description="Distance of the times.")] = 60
     forecast_hours: Annotated[
-        float, Field(ge=0, le=168, description="How far the grid goes on after the last one.")
+        float,
+        Field(
+            ge=0,
+            description="How far the grid goes on after the last one, up to `max_outside_hours`.",
+        ),
     ] = 0
 
 
@@ -131,9 +136,22 @@ class JobRequest(BaseModel):
         float,
         Field(ge=0, le=1, description="The job fails if more of the subjects have no answer."),
     ] = 0.05
+    max_outside_hours: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="How far before the first or after the last used observation a time may lie. "
+            "The server's limit, which it notes here when it takes the job, or less.",
+        ),
+    ] = None
     chunk_subjects: Annotated[
         int, Field(ge=1, le=100_000, description="Subjects that are read, answered and published.")
     ] = 256
+
+    @property
+    def outside_hours(self) -> float:
+        """How far outside the record a time may lie; without end as long as nobody has said."""
+        return math.inf if self.max_outside_hours is None else self.max_outside_hours
 
     @property
     def ignores_unusable_rows(self) -> bool:

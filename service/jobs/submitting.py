@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from model.artifact import Artifact
+from service.jobs.errors import JobInputError
 from service.jobs.ledger.records import Submission
 from service.jobs.request import JobRequest
 
@@ -14,6 +15,31 @@ class JobInput:
     source: str
     times: str | None
     sha256: str
+
+
+def limited(request: JobRequest, *, max_outside_hours: float) -> JobRequest:
+    """Note the limit of the settings in a request, so that every worker keeps to it.
+
+    A worker of another machine may have other settings; the bytes of the job must not depend on it.
+
+    >>> asked = JobRequest.model_validate({"format": "csv"})
+    >>> limited(asked, max_outside_hours=24.0).max_outside_hours
+    24.0
+
+    Raises
+    ------
+    JobInputError
+        If the request names a larger one.
+    """
+    if request.max_outside_hours is None:
+        return request.model_copy(update={"max_outside_hours": max_outside_hours})
+    if request.max_outside_hours > max_outside_hours:
+        raise JobInputError(
+            f"expected at most {max_outside_hours:g}, the limit of this server "
+            "(LACUNA_MAX_OUTSIDE_HOURS)",
+            path="max_outside_hours",
+        )
+    return request
 
 
 def new_submission(

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from service.openapi import FORM_MEDIA_TYPE
+from service.slices import Slice
 
 router = APIRouter(include_in_schema=False)
 
@@ -68,3 +69,6 @@ def _body(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> Iter
 
 def _code(content: Any) -> str:
     return f"<pre>{escape(json.dumps(content, indent=2, ensure_ascii=False))}</pre>"
+
+
+SLICE = Slice(router=router)

@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import ShuttingDownError, problem_response
+from service.slices import Part
 
 # The process is alive until its end: a supervisor must not kill it for finishing its work.
 _LIVE_PATH = "/health/live"
@@ -40,6 +41,9 @@ class Stopping:
     def has_lasted(self, seconds: float) -> bool:
         """Return whether `seconds` have passed since; also True if it was never told."""
         return self._begun is None or time.monotonic() >= self._begun + seconds
+
+
+STOPPING = Part[Stopping]("stopping")
 
 
 @final

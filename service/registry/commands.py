@@ -104,7 +104,7 @@ def rollback(registry: RegistryDir) -> None:
 
 def _check(directory: Path) -> None:
     """Load and test as the server will, with the backend and device of the environment."""
-    from service.inference.loading import open_predictor
+    from service.registry.loading import open_predictor
     from service.settings import Settings
 
     settings = Settings()

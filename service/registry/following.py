@@ -11,8 +11,8 @@ from typing import final
 
 from model.errors import ArtifactError
 from model.runtime.predictor import Predictor
-from service.inference.loading import open_predictor
 from service.registry.loaded import LoadedModels, Refusal
+from service.registry.loading import open_predictor
 from service.registry.registry import Activation, Registry, RegistryError
 from service.settings import Settings
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import final
 
 from model.runtime.predictor import Predictor
-from service.errors import InvalidRequestError, NotReadyError
+from service.errors import InvalidRequestError
+from service.registry.errors import NotReadyError
+from service.slices import Part
 
 _MAX_LOADED = 2
 
@@ -110,3 +112,6 @@ class LoadedModels:
     def refuse(self, refusals: Sequence[Refusal]) -> None:
         """Say what could not be loaded, in place of what was said before."""
         self._contents = _Contents(self.predictors, tuple(refusals))
+
+
+MODELS = Part[LoadedModels]("models")

@@ -1,15 +1,21 @@
 """The thread that loads models, beside the server that answers with those that are loaded."""
 
+import asyncio
 import logging
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import final
 
+from model.errors import ModelError
 from model.runtime.predictor import Predictor
-from service.inference.loading import open_predictor, warm_up
+from service.registry.errors import as_service_error
 from service.registry.following import RegistryFollower
-from service.registry.loaded import LoadedModels, Refusal
+from service.registry.loaded import MODELS, LoadedModels, Refusal
+from service.registry.loading import open_predictor, warm_up
 from service.registry.registry import Registry, is_registry
 from service.settings import Settings
+from service.slices import Slice
 
 _logger = logging.getLogger("service.loading")
 
@@ -70,3 +76,25 @@ class LoadingThread:
             num_threads=settings.num_threads,
             own_process=settings.model_process,
         )
+
+
+def registry_slice(predictor: Predictor | None) -> Slice:
+    """Make the slice that owns the models: loaded beside the running server, so that probes can tell.
+
+    Parameters
+    ----------
+    predictor
+        What answers at first; by default the artifact of the settings is loaded.
+    """
+
+    @asynccontextmanager
+    async def loading_models(settings: Settings) -> AsyncIterator[LoadedModels]:
+        models = LoadedModels(retry_after_seconds=settings.retry_after_seconds)
+        loading = LoadingThread(models, settings, predictor)
+        loading.start()
+        try:
+            yield models
+        finally:
+            await asyncio.to_thread(loading.stop)
+
+    return Slice(owns=(MODELS, loading_models), errors={ModelError: as_service_error})

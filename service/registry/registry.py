@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, final
 
 from model.errors import ArtifactError
+from model.files import publish_directory, write_atomically
 
 RECORD_NAME = "registry.json"
 
@@ -125,14 +126,7 @@ class Registry:
 
     def write(self, activation: Activation) -> None:
         """Replace `registry.json` at once. Only while `locked`."""
-        staging = self.directory / f".{RECORD_NAME}.{os.getpid()}.writing"
-        with staging.open("w", encoding="utf-8") as file:
-            json.dump(asdict(activation), file)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        staging.replace(self.record_path)
-        _sync(self.directory)
+        write_atomically(self.record_path, json.dumps(asdict(activation)).encode() + b"\n")
 
     def versions(self) -> list[str]:
         """Return the versions that are there, by name."""
@@ -178,13 +172,10 @@ class Registry:
         try:
             shutil.copytree(source, staging)
             yield staging
-            for path in (*staging.iterdir(), staging):
-                _sync(path)
             try:
-                staging.rename(target)
+                publish_directory(staging, target, replaces=False)
             except OSError:  # another process was faster
                 raise taken from None
-            _sync(self.directory)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -226,12 +217,3 @@ def _parse(content: Any) -> Activation:
     if not all(isinstance(name, str) and _VERSION.fullmatch(name) for name in names):
         raise ValueError
     return Activation(active, tuple(earlier))
-
-
-def _sync(path: Path) -> None:
-    """Have the file system keep what was written, also if the power fails."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

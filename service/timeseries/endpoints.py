@@ -9,16 +9,20 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from model.errors import ModelError
-from service.errors import NotFoundError, ServiceError, as_service_error
+from service.errors import NotFoundError, ServiceError
 from service.inference.answering import Detail
 from service.inference.asking import Options
 from service.inference.batching import Asked
 from service.inference.deadline import Deadline, read_deadline, with_preference
+from service.inference.documents import PROBLEM_RESPONSES
+from service.inference.queue import QUEUE
 from service.inference.reading import ReadSeries
 from service.inference.status import FORECAST
-from service.openapi import TIME_SERIES_RESPONSES, request_body
+from service.openapi import Responses, reference, request_body
+from service.registry.errors import NOT_FOUND, as_service_error
+from service.registry.loaded import MODELS
 from service.serialization import to_bytes
-from service.state import state_of
+from service.slices import SETTINGS, Slice
 from service.timeseries.answering import as_error, respond
 from service.timeseries.reading import ReadInput, read_inputs
 from service.timeseries.schemas import (
@@ -37,7 +41,13 @@ from service.wire import (
     until_gone,
 )
 
-router = APIRouter(prefix="/v1/timeseries", tags=["timeseries"], responses=TIME_SERIES_RESPONSES)
+_ERROR_CONTENT = {"application/json": {"schema": reference(TimeSeriesErrorBody)}}
+_RESPONSES: Responses = {
+    status: response if status == 500 else {**response, "content": _ERROR_CONTENT}
+    for status, response in {**PROBLEM_RESPONSES, **NOT_FOUND}.items()
+}
+
+router = APIRouter(prefix="/v1/timeseries", tags=["timeseries"], responses=_RESPONSES)
 
 # Where only means are asked, a level that is not shown: the predictor wants at least one.
 _MEDIAN = (0.5,)
@@ -59,7 +69,7 @@ async def forecast(request: Request) -> Response:
     last row, gap or not. An input that cannot be answered has status `error` and says why; the
     others are not touched by it. A forecast with an abstained number has status `error` too.
     """
-    settings = state_of(request)["settings"]
+    settings = SETTINGS.of(request)
     try:
         raw = await read_body(
             request,
@@ -75,10 +85,10 @@ async def forecast(request: Request) -> Response:
 
 
 async def _answer(request: Request, raw: bytes, deadline: Deadline) -> Response:
-    queue = state_of(request)["queue"]
-    settings = state_of(request)["settings"]
+    queue = QUEUE.of(request)
+    settings = SETTINGS.of(request)
     with queue.permit():
-        predictor = state_of(request)["models"].active
+        predictor = MODELS.of(request).active
         artifact = predictor.artifact
 
         def read() -> tuple[TimeSeriesRequest, list[ReadInput]]:
@@ -119,3 +129,6 @@ def _error_response(error: ServiceError) -> Response:
         media_type="application/json",
         headers=error.headers,
     )
+
+
+SLICE = Slice(router=router, requests=(TimeSeriesRequest,), error_bodies=(TimeSeriesErrorBody,))

@@ -18,10 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from model.artifact import load_artifact
-from service.inference.loading import open_predictor
 from service.jobs.filling.filling import fill_chunk
 from service.jobs.planning.plan import load_plan, make_plan
 from service.jobs.request import InputFormat, JobRequest
+from service.registry.loading import open_predictor
 from tests.benchmarks.environment import Environment
 from tests.benchmarks.replicated_stays import StayPool, Written
 from tests.benchmarks.table import Table

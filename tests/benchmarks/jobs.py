@@ -18,13 +18,14 @@ from typing import final
 
 from model.artifact import Artifact
 from model.runtime.predictor import Prediction, Predictor, Request
-from service.inference.loading import open_predictor
 from service.jobs.filling.choosing import choose_questions
 from service.jobs.filling.filling import fill_chunk
-from service.jobs.planning.chunks import Chunk, read_chunk
+from service.jobs.ledger.records import Chunk
+from service.jobs.planning.chunks import read_chunk
 from service.jobs.planning.plan import make_plan
 from service.jobs.reading.reading import read_series
 from service.jobs.request import InputFormat, JobRequest
+from service.registry.loading import open_predictor
 
 
 @final

@@ -11,10 +11,10 @@ import pytest
 
 from model.artifact import load_artifact
 from model.data.batch import Query
-from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort, offsets_from_counts
 from model.runtime.backends import load_predictor
 from model.runtime.predictor import Request
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 NUM_SERIES = 64
@@ -24,7 +24,7 @@ REPETITIONS = 5
 
 def _request(cohort: Cohort) -> Request:
     channels = np.array(
-        [CATALOGUE.channel(name) for name in ("HR", "MAP", "Temp", "Lactate", "GCS")]
+        [CHALLENGE.channel(name) for name in ("HR", "MAP", "Temp", "Lactate", "GCS")]
     )
     per_series = len(TIMES_HOURS) * len(channels)
     return Request(

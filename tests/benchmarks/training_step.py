@@ -17,9 +17,9 @@ import torch
 from torch.distributions import Normal
 from torch.nn.utils import clip_grad_norm_
 
-from model.data.catalogue import CATALOGUE
 from model.elbo import bound_parts
 from model.latent_ode import LatentODEOutput
+from tests.catalogues import CHALLENGE
 from training.config import configure
 from training.fit import prepare
 from training.loader import Loader, TrainingBatch
@@ -56,8 +56,8 @@ def main(arguments: list[str]) -> None:
     config = configure(given.preset, given.overrides, seed=0)
     prepared = prepare(given.data)
     trainer = Trainer(
-        Loader(prepared.train, CATALOGUE, prepared.normalization, config),
-        Validation.of(prepared.tuning, CATALOGUE, prepared.normalization, config.horizon_hours),
+        Loader(prepared.train, CHALLENGE, prepared.normalization, config),
+        Validation.of(prepared.tuning, CHALLENGE, prepared.normalization, config.horizon_hours),
         data_sha256="",
         device=torch.device("cpu"),
     )

@@ -8,22 +8,23 @@ from torch import Tensor
 
 from model.config import LatentODEConfig
 from model.data.batch import Query, build_batch
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.series import Cohort, offsets_from_counts
 from model.latent_ode import LatentODE, LatentODEOutput
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
-COHORT = random_cohort(6, np.random.default_rng(11))
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
+COHORT = random_cohort(6, np.random.default_rng(11), limits_share=0.15)
+NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
 CONFIG = LatentODEConfig(
-    num_channels=len(CATALOGUE),
-    num_statics=len(CATALOGUE.statics),
+    num_channels=len(CHALLENGE),
+    num_statics=len(CHALLENGE.statics),
     latent_dim=6,
     encoder_dim=12,
     encoder_heads=2,
     dynamics_dim=8,
     decoder_dim=14,
+    reads_limits=True,
 )
 NUM_SAMPLES = 3
 NOISE = torch.randn(NUM_SAMPLES, 1, 6, generator=torch.Generator().manual_seed(0))

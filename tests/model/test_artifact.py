@@ -12,16 +12,18 @@ import pytest
 from model.artifact import SCHEMA_VERSION, load_artifact, write_artifact
 from model.calibration import Calibration
 from model.config import LatentODEConfig
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.errors import ArtifactError
+from model.subjects import FittedSubjects
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
-CONFIG = LatentODEConfig(num_channels=len(CATALOGUE), num_statics=len(CATALOGUE.statics))
+CONFIG = LatentODEConfig(num_channels=len(CHALLENGE), num_statics=len(CHALLENGE.statics))
 WEIGHTS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(1, np.float32)}
-NORMALIZATION = Normalization.fit(random_cohort(20, np.random.default_rng(0)), CATALOGUE)
+NORMALIZATION = Normalization.fit(random_cohort(20, np.random.default_rng(0)), CHALLENGE)
+SUBJECTS = FittedSubjects.of(["1", "2"], ["3"], ["4", "Ward 7/Ä"])
 CALIBRATION = replace(
-    Calibration.uncalibrated(len(CATALOGUE)), encoder_divergences=np.linspace(0, 3, 7)
+    Calibration.uncalibrated(len(CHALLENGE)), encoder_divergences=np.linspace(0, 3, 7)
 )
 
 
@@ -30,7 +32,8 @@ def _write(directory: Path) -> Path:
         directory,
         config=CONFIG,
         weights=WEIGHTS,
-        catalogue=CATALOGUE,
+        catalogue=CHALLENGE,
+        subjects=SUBJECTS,
         normalization=NORMALIZATION,
         calibration=CALIBRATION,
         metrics={"error": 0.5},
@@ -52,7 +55,7 @@ def _write(directory: Path) -> Path:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     artifact = load_artifact(_write(tmp_path / "artifact"))
     assert artifact.config == CONFIG
-    assert artifact.catalogue == CATALOGUE
+    assert artifact.catalogue == CHALLENGE
     assert artifact.card == "# A card\n"
     assert artifact.metrics == {"error": 0.5}
     assert (artifact.manifest.name, artifact.manifest.version) == ("icu", "3")
@@ -147,6 +150,27 @@ def test_writing_replaces_an_artifact_and_nothing_else(tmp_path: Path) -> None:
         _write(other)
     assert (other / "chapter.txt").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["artifact", "thesis"]
+
+
+def test_a_crash_between_the_renames_leaves_the_old_artifact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = _write(tmp_path / "artifact")
+    rename = Path.rename
+    with monkeypatch.context() as dying:
+
+        def first_only(self: Path, target: Path) -> Path:
+            if self != directory:
+                raise KeyboardInterrupt
+            return rename(self, target)
+
+        dying.setattr(Path, "rename", first_only)
+        with pytest.raises(KeyboardInterrupt):
+            _write(directory)
+    assert not directory.exists()
+    assert load_artifact(directory).card == "# A card\n"
+    _write(directory)
+    assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
 
 
 def test_unusualness_is_the_share_of_smaller_divergences() -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from model.artifact import Artifact, load_artifact
 from model.data.batch import Batch, Query, build_batch
-from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort, offsets_from_counts
 from model.errors import ArtifactError
 from model.export import LARGEST_ERROR, measure_parity
@@ -22,6 +21,7 @@ from model.runtime.onnx_network import OnnxNetwork
 from model.runtime.predictor import Prediction, Request
 from model.runtime.torch_network import TorchNetwork
 from tests.artifacts import export_in_another_process, random_network, write_tiny_artifact
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 
@@ -36,9 +36,9 @@ def cohort_and_query(num_series: int, num_queries: int) -> tuple[Cohort, Query]:
     query = Query(
         offsets_from_counts(np.full(num_series, num_queries)),
         generator.uniform(-5, 70, num_series * num_queries),
-        generator.integers(0, len(CATALOGUE), num_series * num_queries),
+        generator.integers(0, len(CHALLENGE), num_series * num_queries),
     )
-    return random_cohort(num_series, generator), query
+    return random_cohort(num_series, generator, limits_share=0.2), query
 
 
 def assert_parity(network: Network, graph: Network, artifact: Artifact) -> None:
@@ -58,7 +58,7 @@ def test_the_graph_answers_as_the_network_does(artifact: Artifact) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"encoder": "gru", "num_substeps": 2, "num_sweeps": 4},
+        {"encoder": "gru", "num_substeps": 2, "num_sweeps": 4, "reads_limits": False},
         {"direction": "filter", "encoder_layers": 2, "knot_hours": 2.0},
     ],
     ids=["gru", "filter"],
@@ -138,7 +138,7 @@ def test_arrays_taken_apart_and_put_together_are_the_batch(artifact: Artifact) -
     again = Batch.of_arrays(batch.arrays())
     assert list(again.arrays()) == names
     assert all(again.arrays()[name] is batch.arrays()[name] for name in names)
-    assert len(names) == len(set(names)) == 24
+    assert len(names) == len(set(names)) == 27
 
 
 def test_what_cannot_be_had_is_said(artifact: Artifact) -> None:
@@ -169,7 +169,7 @@ socket.socket.connect = refuse
 socket.socket.sendto = refuse
 import service.app
 from pathlib import Path
-from service.inference.loading import open_predictor, warm_up
+from service.registry.loading import open_predictor, warm_up
 
 predictor = warm_up(
     open_predictor(Path(sys.argv[1]), backend="auto", device="auto", num_threads=1)

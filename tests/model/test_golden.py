@@ -5,18 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from model.data.catalogue import CATALOGUE
 from model.data.cleaning import Observations, clean
 from model.data.normalization import Normalization
 from model.golden import QUANTILE_LEVELS, Golden, Questions, simulate_questions
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
-NORMALIZATION = Normalization.fit(random_cohort(60, np.random.default_rng(0)), CATALOGUE)
+NORMALIZATION = Normalization.fit(random_cohort(60, np.random.default_rng(0)), CHALLENGE)
 SEEDS = range(5)
 
 
 def questions(seed: int) -> Questions:
-    return simulate_questions(CATALOGUE, NORMALIZATION, np.random.default_rng(seed))
+    return simulate_questions(CHALLENGE, NORMALIZATION, np.random.default_rng(seed))
 
 
 def golden(seed: int) -> Golden:
@@ -35,11 +35,11 @@ def golden(seed: int) -> Golden:
 def test_nothing_of_a_simulated_series_would_be_dropped(seed: int) -> None:
     context = questions(seed).context
     rows = (context.series_indices, context.times_hours, context.channels, context.values)
-    kept = clean(Observations(*rows), CATALOGUE).observations
+    kept = clean(Observations(*rows), CHALLENGE).observations
     np.testing.assert_array_equal(kept.times_hours, context.times_hours)
     np.testing.assert_array_equal(kept.channels, context.channels)
     np.testing.assert_array_equal(kept.values, context.values)
-    low, high = np.array([static.plausible_range for static in CATALOGUE.statics]).T
+    low, high = np.array([static.plausible_range for static in CHALLENGE.statics]).T
     known = ~np.isnan(context.statics)
     assert np.all((context.statics >= low) | ~known)
     assert np.all((context.statics <= high) | ~known)
@@ -62,7 +62,7 @@ def test_series_differ_in_length_and_are_asked_inside_and_after(seed: int) -> No
     for series in range(len(counts)):
         assert is_inside[owner == series].any()
         assert is_after[owner == series].any()
-    assert all(CATALOGUE[int(channel)].is_queryable for channel in asked.query.channels)
+    assert all(CHALLENGE[int(channel)].is_queryable for channel in asked.query.channels)
     gaps = np.diff(asked.context[len(counts) - 1].times_hours)
     assert len(np.unique(np.round(gaps, 6))) > 10
 

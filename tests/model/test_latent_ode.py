@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from model.data.batch import FARTHEST_HOURS, Query, build_batch
-from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort
 from model.data.windows import forecast_masks
 from model.decoder import DecodedQueries
 from model.latent_ode import LatentODE
+from tests.catalogues import CHALLENGE
 from tests.model.networks import (
     COHORT,
     CONFIG,
@@ -27,7 +27,7 @@ from tests.model.networks import (
 
 TIMES = np.array([-1.0, 0.5, 7.25, 30.0, 55.0])
 CHANNELS = (14, 18, 10)
-HR = CATALOGUE.channel("HR")
+HR = CHALLENGE.channel("HR")
 TOLERANCE = 1e-5
 
 
@@ -97,7 +97,7 @@ def test_every_answer_is_finite_wherever_it_is_asked(network: LatentODE) -> None
     assert single.counts.tolist() == [1] * len(COHORT)
     times = np.array([-5000.0, -1e-6, 0.0, 1e-6, 47.0, 5000.0])
     for cohort in (single, COHORT):
-        query = _query(times, tuple(range(len(CATALOGUE))))
+        query = _query(times, tuple(range(len(CHALLENGE))))
         output = answer(network, cohort, query)
         assert bool(_numbers(output.decoded).isfinite().all())
         assert bool((output.decoded.scale >= network.config.min_scale).all())
@@ -179,7 +179,7 @@ def test_a_forecast_from_a_cut_context_knows_nothing_after_the_cut(network: Late
     wild = replace(
         COHORT, values=np.where(masks.context_mask, COHORT.values, COHORT.values * 1.5 + 1)
     )
-    windows = [masks.split(cohort, CATALOGUE) for cohort in (COHORT, wild)]
+    windows = [masks.split(cohort, CHALLENGE) for cohort in (COHORT, wild)]
     first, second = (answer(network, w.context, Query.at(w.target)).decoded for w in windows)
     assert torch.equal(_numbers(first), _numbers(second))
 
@@ -257,7 +257,7 @@ def test_every_parameter_gets_a_gradient(network: LatentODE) -> None:
     trained = random_network(
         encoder=network.config.encoder, direction=network.config.direction
     ).train()
-    output = answer(trained, COHORT, _query(channels=tuple(range(len(CATALOGUE)))))
+    output = answer(trained, COHORT, _query(channels=tuple(range(len(CHALLENGE)))))
     total = _numbers(output.decoded).square().sum() + output.posterior.scale.square().sum()
     total.backward()
     missing = {

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.config import LatentODEConfig
-from model.data.catalogue import CATALOGUE
+from tests.catalogues import CHALLENGE
 from tests.model.networks import (
     COHORT,
     CONFIG,
@@ -23,7 +23,7 @@ from tests.model.networks import (
 def test_an_untrained_network_interpolates_or_carries_forward(direction: str) -> None:
     network = untrained_network(replace(CONFIG, direction=direction)).eval()
     times = np.array([-3.0, 0.0, 0.7, 13.0, 30.0, 60.0])
-    channels = tuple(range(len(CATALOGUE)))
+    channels = tuple(range(len(CHALLENGE)))
     mean = answer(network, COHORT, grid_query(len(COHORT), times, channels)).decoded.mean
     by_query = mean.detach().view(NUM_SAMPLES, len(COHORT), len(times), len(channels))
     for index, series in enumerate(COHORT):

@@ -10,7 +10,7 @@ import pytest
 
 from model.runtime.predictor import Predictor
 from service.app import create_app
-from service.inference.loading import open_predictor
+from service.registry.loading import open_predictor
 from service.server import BackgroundServer
 from service.settings import Settings
 

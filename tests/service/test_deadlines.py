@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from model.artifact import Artifact
 from model.runtime.predictor import Prediction, Predictor, Request
-from service.errors import TimedOutError
 from service.inference.answering import Detail
 from service.inference.asking import Options
 from service.inference.batching import Asked
 from service.inference.deadline import Deadline, preferred_wait
+from service.inference.errors import TimedOutError
 from service.inference.query import Reach
 from service.inference.queue import PredictionQueue
 from service.inference.requests import read_request

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.errors import Fault
+from service.inference.errors import Fault
 from tests.service.requests import Json, body, series
 
 NAMES = st.sampled_from(["HR", "MAP", "MechVent", "2345-7", "Urine", "nonsense", ""])

@@ -11,9 +11,9 @@ import pytest
 
 from model.artifact import load_artifact
 from model.calibration import MIN_SUBJECTS, Calibration
-from model.data.catalogue import CATALOGUE
 from model.runtime.backends import load_predictor
 from service.demo import find_faults
+from tests.catalogues import CHALLENGE
 from tests.service.conftest import serving
 from tests.service.requests import body, series
 from tests.service.test_contract import post, variables
@@ -51,12 +51,12 @@ def test_an_answer_that_holds_for_anyone_is_null(tiny_artifact: Path) -> None:
     # A population that is known to a hair lies inside every interval around it: where the interval
     # of heart rates is there too, the answer abstains. Far away it says something, and so do others.
     def everyone_alike(known: Calibration) -> Calibration:
-        population = np.full((len(CATALOGUE), 2), np.nan)
-        population[CATALOGUE.channel("HR")] = [center - 1e-6, center + 1e-6]
+        population = np.full((len(CHALLENGE), 2), np.nan)
+        population[CHALLENGE.channel("HR")] = [center - 1e-6, center + 1e-6]
         return replace(known, population=population)
 
     loaded = load_artifact(tiny_artifact)
-    channel = np.array([CATALOGUE.channel("HR")])
+    channel = np.array([CHALLENGE.channel("HR")])
     query = {"times": [5.0], "variables": ["HR", "MAP"]}
     with calibrated(tiny_artifact, lambda known: known) as client:
         plain = variables(post(client, "/v1/uncertainty", body(series(query=query))))

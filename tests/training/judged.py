@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from model.artifact import load_artifact
-from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort
 from model.runtime.backends import load_predictor
 from model.runtime.mixture_predictor import MixturePredictor
 from tests.artifacts import write_tiny_artifact
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.baselines import LeastSquares
 from training.evaluation import Answers, Evaluation, answer, score
@@ -34,12 +34,12 @@ def judge(folder: Path, task: Task, cohort: Cohort | None = None) -> Judged:
     predictor = load_predictor(load_artifact(folder / "artifact"), backend="torch", device="cpu")
     judged = random_cohort(10, np.random.default_rng(1), mean_observations=250)
     training = random_cohort(40, np.random.default_rng(2), mean_observations=200)
-    window = make_window(judged if cohort is None else cohort, CATALOGUE, task, seed=0)
+    window = make_window(judged if cohort is None else cohort, CHALLENGE, task, seed=0)
     answers = answer(
         predictor,
         window,
         least_squares=LeastSquares.of(
-            make_window(training, CATALOGUE, task, seed=0),
+            make_window(training, CHALLENGE, task, seed=0),
             predictor.artifact.normalization,
             is_forecast=task is Task.FORECAST,
         ),

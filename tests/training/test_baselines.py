@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.series import Cohort, Series
 from model.data.windows import Window, forecast_masks, hidden_cells_masks
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.baselines import (
     LeastSquares,
@@ -17,9 +17,9 @@ from training.baselines import (
     variable_mean,
 )
 
-HR, MAP, NA = (CATALOGUE.channel(name) for name in ("HR", "MAP", "Na"))
-STATICS = np.full(len(CATALOGUE.statics), np.nan)
-NORMALIZATION = Normalization.fit(random_cohort(60, np.random.default_rng(0)), CATALOGUE)
+HR, MAP, NA = (CHALLENGE.channel(name) for name in ("HR", "MAP", "Na"))
+STATICS = np.full(len(CHALLENGE.statics), np.nan)
+NORMALIZATION = Normalization.fit(random_cohort(60, np.random.default_rng(0)), CHALLENGE)
 
 
 def cohort(*observations: tuple[float, int, float]) -> Cohort:
@@ -76,7 +76,7 @@ def test_random_series_agree_with_a_search_by_hand() -> None:
     generator = np.random.default_rng(1)
     whole = random_cohort(30, generator)
     masks = hidden_cells_masks(whole, hidden_fraction=0.3, generator=generator)
-    window = masks.split(whole, CATALOGUE)
+    window = masks.split(whole, CHALLENGE)
     found = own_record(window, NORMALIZATION)
     carried, line = carry_forward(found), linear_interpolation(found)
     for row, index in enumerate(window.target.series_indices):
@@ -127,7 +127,7 @@ def test_least_squares_recovers_the_rule_of_an_imputation() -> None:
 def test_least_squares_never_lose_on_what_they_were_fitted_on() -> None:
     whole = random_cohort(80, np.random.default_rng(4))
     masks = forecast_masks(whole, context_end_hours=24.0, horizon_hours=24.0)
-    window = masks.split(whole, CATALOGUE)
+    window = masks.split(whole, CHALLENGE)
     own = own_record(window, NORMALIZATION)
     targets = NORMALIZATION.apply(window.target.values, window.target.channels)
     rule = LeastSquares.fit(own, targets, is_forecast=True)
@@ -148,7 +148,7 @@ def test_a_variable_with_hardly_any_targets_keeps_the_population_mean() -> None:
 def test_pieces_do_not_change_the_record() -> None:
     whole = random_cohort(1100, np.random.default_rng(6), mean_observations=6)
     masks = hidden_cells_masks(whole, hidden_fraction=0.4, generator=np.random.default_rng(7))
-    window = masks.split(whole, CATALOGUE)
+    window = masks.split(whole, CHALLENGE)
     assert len(window.context) > 1024
     together = own_record(window, NORMALIZATION)
     some = np.arange(len(window.context) - 20, len(window.context))

@@ -10,10 +10,10 @@ import torch
 from model.artifact import Artifact, load_artifact
 from model.calibration import MIN_SUBJECTS, Calibration
 from model.data.batch import Query
-from model.data.catalogue import CATALOGUE
 from model.latent_ode import LatentODE
 from model.runtime.backends import load_predictor
 from model.runtime.predictor import Request
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.calibrate import calibrate
 from training.validation import Validation
@@ -29,7 +29,7 @@ def artifact(tiny_artifact: Path) -> Artifact:
 
 def validation(artifact: Artifact, seed: int) -> Validation:
     cohort = random_cohort(NUM_SERIES, np.random.default_rng(seed), mean_observations=150)
-    return Validation.of(cohort, CATALOGUE, artifact.normalization, horizon_hours=24.0)
+    return Validation.of(cohort, CHALLENGE, artifact.normalization, horizon_hours=24.0)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def _shares_below(artifact: Artifact, seed: int) -> np.ndarray:
     for window in validation(artifact, seed).windows:
         query = Query.at(window.target)
         quantiles = predictor.predict(Request(window.context, query, LEVELS)).quantiles
-        is_smooth = query.channels != CATALOGUE.channel("GCS")
+        is_smooth = query.channels != CHALLENGE.channel("GCS")
         below.append((window.target.values <= quantiles)[:, is_smooth])
     shares: np.ndarray = np.concatenate(below, axis=1).mean(axis=1)
     return shares
@@ -69,7 +69,7 @@ def test_every_table_is_filled(calibration: Calibration) -> None:
     assert np.all(np.diff(calibration.encoder_divergences) >= 0)
     assert calibration.num_subjects.max() <= NUM_SERIES
     assert np.mean(calibration.num_subjects >= MIN_SUBJECTS) > 0.2
-    asked = np.array([variable.is_queryable for variable in CATALOGUE])
+    asked = np.array([variable.is_queryable for variable in CHALLENGE])
     assert np.isfinite(calibration.population[asked]).all()
     assert np.isnan(calibration.population[~asked]).all()
     assert np.all((calibration.error_hours >= 0.5) & (calibration.error_hours <= 48))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from model.data.batch import Query
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.windows import Window
 from model.runtime.predictor import Request
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from tests.training.judged import Judged, judge
 from training.baselines import LeastSquares, carry_forward, own_record
@@ -29,7 +29,7 @@ from training.intervals import LEVELS, MEDIAN, NOMINAL, interval_ends
 from training.tasks import Task, make_window
 
 COHORT = random_cohort(40, np.random.default_rng(0), mean_observations=150)
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
+NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
 METHODS = (MODEL, LEAST_SQUARES, *BASELINES)
 
 
@@ -57,7 +57,7 @@ def laplace_answers(window: Window, generator: np.random.Generator, *, spread: f
 
 @pytest.fixture(scope="module")
 def known() -> tuple[Answers, Evaluation]:
-    window = make_window(COHORT, CATALOGUE, Task.IMPUTATION, seed=0)
+    window = make_window(COHORT, CHALLENGE, Task.IMPUTATION, seed=0)
     answers = laplace_answers(window, np.random.default_rng(1), spread=0.3)
     return answers, score(answers, NORMALIZATION, Task.IMPUTATION, seed=0)
 
@@ -71,7 +71,7 @@ def test_errors_are_means_over_the_targets_of_a_variable(
     known: tuple[Answers, Evaluation],
 ) -> None:
     answers, evaluation = known
-    for channel in range(len(CATALOGUE)):
+    for channel in range(len(CHALLENGE)):
         rows = answers.channels == channel
         assert evaluation.counts[channel] == rows.sum()
         if not rows.any():
@@ -128,7 +128,7 @@ def test_twice_the_same_answers_have_ratio_one(known: tuple[Answers, Evaluation]
 def test_the_interval_covers_the_ratio_of_the_population() -> None:
     # 40 repetitions of a comparison whose true ratio is 1/2: a 95 % interval misses few of them.
     small = COHORT.select(range(25))
-    window = make_window(small, CATALOGUE, Task.FORECAST, seed=0)
+    window = make_window(small, CHALLENGE, Task.FORECAST, seed=0)
     generator = np.random.default_rng(2)
     hits = 0
     for _ in range(40):
@@ -140,17 +140,17 @@ def test_the_interval_covers_the_ratio_of_the_population() -> None:
 
 
 def test_a_forecast_hides_the_future_and_an_imputation_hides_single_cells() -> None:
-    forecast = make_window(COHORT, CATALOGUE, Task.FORECAST, seed=0)
+    forecast = make_window(COHORT, CHALLENGE, Task.FORECAST, seed=0)
     assert forecast.context.times_hours.max() < 24 <= forecast.target.times_hours.min()
-    imputation = make_window(COHORT, CATALOGUE, Task.IMPUTATION, seed=0)
+    imputation = make_window(COHORT, CHALLENGE, Task.IMPUTATION, seed=0)
     share = len(imputation.target.values) / len(COHORT.values)
     assert share == pytest.approx(0.3, abs=0.03)
-    again = make_window(COHORT, CATALOGUE, Task.IMPUTATION, seed=0)
+    again = make_window(COHORT, CHALLENGE, Task.IMPUTATION, seed=0)
     np.testing.assert_array_equal(again.target.values, imputation.target.values)
 
 
 def test_states_are_never_scored(judged: Judged) -> None:
-    states = [channel for channel, one in enumerate(CATALOGUE) if not one.is_queryable]
+    states = [channel for channel, one in enumerate(CHALLENGE) if not one.is_queryable]
     assert states
     assert judged.evaluation.counts[states].sum() == 0
 
@@ -184,7 +184,7 @@ def test_bins_of_the_gap_hold_every_target(known: tuple[Answers, Evaluation]) ->
 def test_a_long_series_is_judged_in_each_span_of_its_clock() -> None:
     long = random_cohort(4, np.random.default_rng(5), span_hours=130.0, mean_observations=600)
     for task in Task:
-        window = make_window(long, CATALOGUE, task, seed=0)
+        window = make_window(long, CHALLENGE, task, seed=0)
         assert len(window.context) == 12
         both = zip(window.context, window.target, strict=True)
         for number, (context, target) in enumerate(both):
@@ -193,15 +193,15 @@ def test_a_long_series_is_judged_in_each_span_of_its_clock() -> None:
             assert target.times_hours.max() <= start + 48
             if task is Task.FORECAST:
                 assert context.times_hours.max() < start + 24 <= target.times_hours.min()
-    scored = make_window(long, CATALOGUE, Task.FORECAST, seed=0).target
+    scored = make_window(long, CHALLENGE, Task.FORECAST, seed=0).target
     second_days = (np.ceil(long.times_hours / 24) % 2 == 0) | (long.times_hours % 48 == 24)
-    estimated = np.array([variable.is_queryable for variable in CATALOGUE])[long.channels]
+    estimated = np.array([variable.is_queryable for variable in CHALLENGE])[long.channels]
     assert len(scored.values) == (second_days & estimated).sum()
 
 
 def test_resampling_is_of_subjects_not_of_their_windows() -> None:
     # Twins that say the same twice narrow the interval if they count as two, and not if as one.
-    window = make_window(COHORT.select(range(20)), CATALOGUE, Task.FORECAST, seed=0)
+    window = make_window(COHORT.select(range(20)), CHALLENGE, Task.FORECAST, seed=0)
     twice = np.tile(np.arange(20), 2)
     doubled = Window(window.context.select(twice), window.target.select(twice))
     answers = laplace_answers(window, np.random.default_rng(3), spread=0.3)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data.catalogue import CATALOGUE
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from tests.training.judged import Judged, judge
 from training.baselines import LeastSquares
@@ -30,8 +30,8 @@ def worse(evaluation: Evaluation, factor: float) -> Evaluation:
 
 
 def compare(here: Evaluation, home: Evaluation) -> HomeComparison:
-    stored = json.loads(json.dumps(held_out_scores([home], CATALOGUE), allow_nan=False))
-    found = HomeComparison.of(here, stored, CATALOGUE)
+    stored = json.loads(json.dumps(held_out_scores([home], CHALLENGE), allow_nan=False))
+    found = HomeComparison.of(here, stored, CHALLENGE)
     assert found is not None
     return found
 
@@ -58,7 +58,7 @@ def test_errors_twice_as_large_are_a_ratio_of_two(judged: Judged) -> None:
     for ratio in (found.error_ratio, found.median_error_ratio, found.crps_ratio):
         assert ratio == pytest.approx(2.0)
     for score in found.scores:
-        channel = CATALOGUE.channel(score.variable.name)
+        channel = CHALLENGE.channel(score.variable.name)
         assert score.here.num_targets == judged.evaluation.counts[channel]
         assert score.home.error == judged.evaluation.errors[MODEL][channel]
         assert score.home.least_squares_error == judged.evaluation.errors[LEAST_SQUARES][channel]
@@ -66,7 +66,7 @@ def test_errors_twice_as_large_are_a_ratio_of_two(judged: Judged) -> None:
 
 def test_variables_of_one_place_only_are_named_and_leave_the_means(judged: Judged) -> None:
     channel = int(np.flatnonzero(judged.evaluation.counts)[0])
-    name = CATALOGUE[channel].name
+    name = CHALLENGE[channel].name
     poorer = without(judged.evaluation, channel)
     assert compare(poorer, judged.evaluation).absent_here == [name]
     other_way = compare(judged.evaluation, poorer)
@@ -76,7 +76,7 @@ def test_variables_of_one_place_only_are_named_and_leave_the_means(judged: Judge
 
 
 def test_a_task_that_home_was_not_judged_on_is_not_compared(judged: Judged) -> None:
-    assert HomeComparison.of(judged.evaluation, {}, CATALOGUE) is None
+    assert HomeComparison.of(judged.evaluation, {}, CHALLENGE) is None
 
 
 def test_the_report_says_how_much_worse(judged: Judged, tmp_path: Path) -> None:
@@ -96,11 +96,11 @@ def test_the_report_says_how_much_worse(judged: Judged, tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     for text in (summary, page):
         assert "100\u00a0% larger" in text
-        assert f"Without data at home: {CATALOGUE[channel].name}." in text
+        assert f"Without data at home: {CHALLENGE[channel].name}." in text
     assert 'data-plot="home"' in page
     metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))["home"]
     assert metrics["error_ratio"] == pytest.approx(2.0)
-    assert metrics["absent_home"] == [CATALOGUE[channel].name]
+    assert metrics["absent_home"] == [CHALLENGE[channel].name]
 
 
 def test_every_task_is_judged_as_evaluate_judges_it(judged: Judged) -> None:

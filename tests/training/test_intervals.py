@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.intervals import (
     EVEN,
@@ -16,8 +16,8 @@ from training.intervals import (
     ScoredTargets,
 )
 
-NORMALIZATION = Normalization.fit(random_cohort(40, np.random.default_rng(0)), CATALOGUE)
-GCS, HR = CATALOGUE.channel("GCS"), CATALOGUE.channel("HR")
+NORMALIZATION = Normalization.fit(random_cohort(40, np.random.default_rng(0)), CHALLENGE)
+GCS, HR = CHALLENGE.channel("GCS"), CHALLENGE.channel("HR")
 LOGISTIC = np.log(LEVELS / (1 - LEVELS))
 
 

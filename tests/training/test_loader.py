@@ -5,30 +5,30 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.data.catalogue import CATALOGUE
 from model.data.cells import AFTER, BEFORE
 from model.data.neighborhoods import Neighborhoods
 from model.data.normalization import Normalization
 from model.data.series import Cohort
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.config import TrainingConfig
 from training.loader import Loader, TrainingBatch
 from training.ranks import Rank
 
 COHORT = random_cohort(70, np.random.default_rng(4), mean_observations=40)
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
+NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
 CONFIG = TrainingConfig(seed=1, batch_size=16)
 
 
 def loader(
     cohort: Cohort = COHORT, config: TrainingConfig = CONFIG, rank: Rank | None = None
 ) -> Loader:
-    return Loader(cohort, CATALOGUE, NORMALIZATION, config, rank or Rank())
+    return Loader(cohort, CHALLENGE, NORMALIZATION, config, rank or Rank())
 
 
 def named(number_of_series: int = 70) -> Cohort:
     """Mark every series by its first static, so that it can be found again in a batch."""
-    statics = np.full((number_of_series, len(CATALOGUE.statics)), np.nan)
+    statics = np.full((number_of_series, len(CHALLENGE.statics)), np.nan)
     statics[:, 0] = np.arange(number_of_series)
     return replace(COHORT, statics=statics)
 

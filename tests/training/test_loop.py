@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.series import Cohort
 from model.latent_ode import LatentODE
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.checkpoint import Checkpoint, EpochRecord
 from training.config import TrainingConfig
@@ -22,7 +22,7 @@ from training.validation import Validation
 
 CPU = torch.device("cpu")
 COHORT = random_cohort(30, np.random.default_rng(4), mean_observations=40)
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
+NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
 CONFIG = TrainingConfig(
     seed=1,
     epochs=4,
@@ -59,9 +59,9 @@ class _Recorder:
 
 
 def _trainer(config: TrainingConfig = CONFIG, cohort: Cohort = COHORT) -> Trainer:
-    loader = Loader(cohort, CATALOGUE, NORMALIZATION, config)
+    loader = Loader(cohort, CHALLENGE, NORMALIZATION, config)
     validation = Validation.of(
-        cohort.select(range(6)), CATALOGUE, NORMALIZATION, config.horizon_hours
+        cohort.select(range(6)), CHALLENGE, NORMALIZATION, config.horizon_hours
     )
     return Trainer(loader, validation, data_sha256="data", device=CPU)
 
@@ -118,8 +118,8 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
 def test_a_kill_while_writing_leaves_the_older_checkpoint(tmp_path: Path) -> None:
     directory = tmp_path / "run"
     _trainer(replace(CONFIG, epochs=1)).run(directory, resume=False, progress=_Recorder())
-    directory.rename(tmp_path / "run.old")
-    (tmp_path / "run.writing").mkdir()
+    directory.rename(tmp_path / ".run.old")
+    (tmp_path / ".run.1.partial").mkdir()
     found = Checkpoint.read(directory, CPU)
     assert found is not None
     assert len(found.history) == 1
@@ -151,7 +151,7 @@ def test_the_best_averaged_weights_are_returned(tmp_path: Path) -> None:
             return {"forecast": self.pending.pop(0)}
 
     judge = Prescribed([3.0, 1.0, 2.0, 1.5])
-    loader = Loader(COHORT, CATALOGUE, NORMALIZATION, CONFIG)
+    loader = Loader(COHORT, CHALLENGE, NORMALIZATION, CONFIG)
     trainer = Trainer(loader, judge, data_sha256="data", device=CPU)
     recorder = _Recorder()
     found = trainer.run(tmp_path / "run", resume=False, progress=recorder)
@@ -166,7 +166,7 @@ def test_the_best_averaged_weights_are_returned(tmp_path: Path) -> None:
 def test_a_course_that_can_be_known_is_learnt(tmp_path: Path) -> None:
     """Two variables mirror each other, so that one hidden value follows from the other."""
     cohort = _mirrored_cohort(np.random.default_rng(0))
-    normalization = Normalization.fit(cohort, CATALOGUE)
+    normalization = Normalization.fit(cohort, CHALLENGE)
     config = replace(
         CONFIG,
         epochs=40,
@@ -183,8 +183,8 @@ def test_a_course_that_can_be_known_is_learnt(tmp_path: Path) -> None:
         knot_hours=12.0,
     )
     trainer = Trainer(
-        Loader(cohort, CATALOGUE, normalization, config),
-        Validation.of(cohort, CATALOGUE, normalization, config.horizon_hours),
+        Loader(cohort, CHALLENGE, normalization, config),
+        Validation.of(cohort, CHALLENGE, normalization, config.horizon_hours),
         data_sha256="data",
         device=CPU,
     )
@@ -198,14 +198,14 @@ def test_a_course_that_can_be_known_is_learnt(tmp_path: Path) -> None:
 def _mirrored_cohort(generator: np.random.Generator) -> Cohort:
     times = np.sort(generator.uniform(0, 48, (24, 20)), axis=1)
     levels = generator.normal(0, 1, (24, 20))
-    heart_rate, temperature = CATALOGUE.channel("HR"), CATALOGUE.channel("Temp")
+    heart_rate, temperature = CHALLENGE.channel("HR"), CHALLENGE.channel("Temp")
     return Cohort(
         tuple(str(number) for number in range(24)),
         np.arange(25) * 40,
         np.repeat(times, 2, axis=1).ravel(),
         np.tile([heart_rate, temperature], 24 * 20),
         np.stack([80 + 10 * levels, 37 - 0.5 * levels], axis=-1).ravel(),
-        np.full((24, len(CATALOGUE.statics)), np.nan),
+        np.full((24, len(CHALLENGE.statics)), np.nan),
     )
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.windows import queryable
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.config import TrainingConfig
 from training.loader import Loader
@@ -18,15 +18,15 @@ CPU = torch.device("cpu")
 WHOLE = random_cohort(60, np.random.default_rng(8), mean_observations=80)
 # The first channels become rare: weights must tell a rare variable from a frequent one.
 COHORT = WHOLE.keep((WHOLE.channels > 8) | (np.arange(len(WHOLE.channels)) % 6 == 0))
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
-COUNTS = np.bincount(COHORT.channels, minlength=len(CATALOGUE))
-ASKED = queryable(CATALOGUE) & (COUNTS > 0)
-UNIT = np.ones(len(CATALOGUE))
+NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
+COUNTS = np.bincount(COHORT.channels, minlength=len(CHALLENGE))
+ASKED = queryable(CHALLENGE) & (COUNTS > 0)
+UNIT = np.ones(len(CHALLENGE))
 
 
 def weights_of(scored_scale: np.ndarray = UNIT, **changes: float) -> VariableWeights:
     config = replace(TrainingConfig(), **changes)  # type: ignore[arg-type]
-    return VariableWeights.of(Loader(COHORT, CATALOGUE, NORMALIZATION, config), CPU, scored_scale)
+    return VariableWeights.of(Loader(COHORT, CHALLENGE, NORMALIZATION, config), CPU, scored_scale)
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
@@ -57,7 +57,7 @@ def test_what_is_never_asked_for_has_no_weight_and_no_weight_is_too_large() -> N
 
 
 def test_a_squared_error_counts_in_the_units_in_which_it_is_scored() -> None:
-    scale = np.linspace(0.5, 2.0, len(CATALOGUE))
+    scale = np.linspace(0.5, 2.0, len(CHALLENGE))
     plain, scored = weights_of().mean.numpy()[ASKED], weights_of(scale).mean.numpy()[ASKED]
     ratio = scored / plain / scale[ASKED] ** 2
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
@@ -66,7 +66,7 @@ def test_a_squared_error_counts_in_the_units_in_which_it_is_scored() -> None:
 
 def test_targets_belong_to_their_series_and_variables() -> None:
     config = replace(TrainingConfig(), likelihood_exponent=0.5)
-    loader = Loader(COHORT, CATALOGUE, NORMALIZATION, config)
+    loader = Loader(COHORT, CHALLENGE, NORMALIZATION, config)
     made = next(iter(loader.epoch(0)))
     assert made is not None
     weights = VariableWeights.of(loader, CPU, UNIT)
@@ -78,7 +78,7 @@ def test_targets_belong_to_their_series_and_variables() -> None:
 
 
 def test_an_extreme_target_is_clipped_and_its_cell_moves_with_it() -> None:
-    loader = Loader(COHORT, CATALOGUE, NORMALIZATION, TrainingConfig())
+    loader = Loader(COHORT, CHALLENGE, NORMALIZATION, TrainingConfig())
     made = next(iter(loader.epoch(0)))
     assert made is not None
     targets = VariableWeights.of(loader, CPU, UNIT).targets(made, CPU, 0.5)

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import distributed
 
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.checkpoint import EpochRecord
 from training.config import TrainingConfig
@@ -58,10 +58,10 @@ def train(directory: Path) -> None:
     """Train alone or with the processes that the environment names; each writes what it found."""
     rank = join(CPU)
     cohort = random_cohort(27, np.random.default_rng(4), mean_observations=40)
-    normalization = Normalization.fit(cohort, CATALOGUE)
+    normalization = Normalization.fit(cohort, CHALLENGE)
     trainer = Trainer(
-        Loader(cohort, CATALOGUE, normalization, CONFIG, rank),
-        Validation.of(cohort.select(range(6)), CATALOGUE, normalization, CONFIG.horizon_hours),
+        Loader(cohort, CHALLENGE, normalization, CONFIG, rank),
+        Validation.of(cohort.select(range(6)), CHALLENGE, normalization, CONFIG.horizon_hours),
         data_sha256="data",
         device=CPU,
     )

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from model.data.catalogue import CATALOGUE
 from model.data.variables import Kind
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from tests.training.judged import Judged, judge
 from training.card import model_card
@@ -170,7 +170,7 @@ def test_there_is_no_nan_for_people(written: tuple[str, str]) -> None:
 
 def test_every_scored_variable_is_in_every_place(judged: Judged, page: Page) -> None:
     for channel in np.flatnonzero(judged.evaluation.counts):
-        name = CATALOGUE[int(channel)].name
+        name = CHALLENGE[int(channel)].name
         assert name in page.text
         for chart in ("errors", "coverage"):
             assert name in json.dumps(page.charts[chart])
@@ -195,12 +195,12 @@ def test_six_examples_are_drawn_with_their_layers(judged: Judged, page: Page) ->
 def test_examples_hold_the_measurements_of_their_series(judged: Judged) -> None:
     window = judged.answers.window
     scored = [level_row(level) for level in (0.05, 0.5, 0.95)]
-    for example in draw_examples(judged.answers, judged.predictor, CATALOGUE, seed=3):
+    for example in draw_examples(judged.answers, judged.predictor, CHALLENGE, seed=3):
         assert 1 <= len(example.panels) <= 3
         for panel in example.panels:
             assert panel.variable.kind not in (Kind.AMOUNT, Kind.STATE)
             assert np.all(np.diff(panel.quantiles, axis=0) >= 0)
-            channel = CATALOGUE.channel(panel.variable.name)
+            channel = CHALLENGE.channel(panel.variable.name)
             owner = [
                 index
                 for index, series in enumerate(window.target)
@@ -249,7 +249,7 @@ def test_metrics_are_strict_json_and_agree_with_the_evaluation(
         assert (ratio["low_95"], ratio["high_95"]) == evaluation.ratio_intervals[name]
         assert ratio["ratio"] == pytest.approx(evaluation.ratio(name))
     by_name = {row["name"]: row for row in metrics["variables"]}
-    for channel, variable in enumerate(CATALOGUE):
+    for channel, variable in enumerate(CHALLENGE):
         if evaluation.counts[channel] == 0:
             assert variable.name not in by_name
             continue
@@ -268,7 +268,7 @@ def test_coverage_agrees_with_the_targets_inside(judged: Judged, written: tuple[
     values = judged.answers.window.target.values
     channel = int(judged.answers.channels[0])
     rows = judged.answers.channels == channel
-    row = next(one for one in metrics["variables"] if one["name"] == CATALOGUE[channel].name)
+    row = next(one for one in metrics["variables"] if one["name"] == CHALLENGE[channel].name)
     for name in NOMINAL:
         low, high = interval_ends(judged.answers.quantiles, name)
         inside = (low <= values) & (values <= high)
@@ -312,7 +312,7 @@ def test_the_summary_has_a_row_for_every_scored_variable(judged: Judged) -> None
     rows = [line for line in summary.splitlines() if line.startswith("|")]
     scored = np.flatnonzero(judged.evaluation.counts)
     for channel in scored:
-        assert sum(line.startswith(f"| {CATALOGUE[int(channel)].name} ") for line in rows) == 1
+        assert sum(line.startswith(f"| {CHALLENGE[int(channel)].name} ") for line in rows) == 1
     assert len({line.count("|") for line in rows[-len(scored) - 2 :]}) == 1
 
 
@@ -330,7 +330,7 @@ def test_the_headline_says_where_the_model_loses(judged: Judged) -> None:
             name: factors.get(name, 1.0) * evaluation.errors[MODEL] for name in evaluation.errors
         },
     )
-    scores = variable_scores(worse, CATALOGUE)
+    scores = variable_scores(worse, CHALLENGE)
     sentence = headline(worse, scores).replace("\u00a0", " ")
     assert "50 % lower than the variable mean" in sentence
     assert "100 % higher than carry-forward" in sentence
@@ -342,7 +342,7 @@ def test_the_headline_says_where_the_model_loses(judged: Judged) -> None:
 
 
 def test_the_worst_covered_variable_has_many_targets_where_any_has(judged: Judged) -> None:
-    scores = list(variable_scores(judged.evaluation, CATALOGUE))
+    scores = list(variable_scores(judged.evaluation, CHALLENGE))
     few = [replace(score, num_targets=MANY_TARGETS - 1) for score in scores]
     by_deviation = sorted(few, key=lambda score: score.largest_deviation)
     assert worst_covered(few) == by_deviation[-1]
@@ -358,7 +358,7 @@ def test_the_headline_of_a_model_that_always_wins(judged: Judged) -> None:
         ratio_intervals=dict.fromkeys(BASELINE_NAMES, (0.4, 0.6)),
         errors={**evaluation.errors, MODEL: 0 * evaluation.errors[MODEL] + 1e-6},
     )
-    scores = variable_scores(best, CATALOGUE)
+    scores = variable_scores(best, CHALLENGE)
     assert "on none of" in headline(best, scores)
     assert losses(scores).startswith("No baseline")
 
@@ -412,8 +412,8 @@ def card(judged: Judged) -> str:
         )
         for epoch, error in enumerate((0.5, 0.4, 0.45))
     ]
-    counts = np.full(len(CATALOGUE), 5000)
-    counts[CATALOGUE.channel("Cholesterol")] = 12
+    counts = np.full(len(CHALLENGE), 5000)
+    counts[CHALLENGE.channel("Cholesterol")] = 12
     return model_card(
         name="icu",
         version="3",
@@ -422,7 +422,7 @@ def card(judged: Judged) -> str:
         num_train=1234,
         num_tuning=150,
         history=history,
-        catalogue=CATALOGUE,
+        catalogue=CHALLENGE,
         certificate=SolverCertificate("rk4", 1.5, 3, 0.004, 0.0002, 8120),
         num_values=counts,
         hashes={"data sha256": "ab" * 32},
@@ -440,9 +440,9 @@ def test_the_card_says_what_the_model_is_not_for(judged: Judged, card: str) -> N
         assert text in card
     overall = judged.evaluation.overall_intervals
     assert " | ".join(f"{100 * share:.1f} %" for share in overall.split[:, 0]) in card
-    worst = worst_covered(variable_scores(judged.evaluation, CATALOGUE))
+    worst = worst_covered(variable_scores(judged.evaluation, CHALLENGE))
     assert f"| {worst.variable.name}, " in card
     estimated = card.split("Variables (UCUM units): ")[1].split("\n", maxsplit=1)[0]
-    for variable in CATALOGUE:
+    for variable in CHALLENGE:
         assert (f"{variable.name} (" in estimated) == variable.is_queryable
     assert not re.search(r"\bnan\b", card)

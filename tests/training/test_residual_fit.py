@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.series import Cohort
 from model.decoder import NUM_REGIMES, Record
 from model.latent_ode import LatentODE
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.config import TrainingConfig
 from training.loader import Loader
 from training.residual_fit import fit_residual_base
 
-HR, TEMP = CATALOGUE.channel("HR"), CATALOGUE.channel("Temp")
+HR, TEMP = CHALLENGE.channel("HR"), CHALLENGE.channel("Temp")
 CONFIG = TrainingConfig(
     seed=1, batch_size=64, latent_dim=4, encoder_dim=8, dynamics_dim=4, decoder_dim=8
 )
@@ -37,14 +37,14 @@ def autoregressive_cohort(
         np.tile(np.arange(30.0), num_series),
         np.full(num_series * 30, HR),
         (80 + 10 * levels).ravel(),
-        np.full((num_series, len(CATALOGUE.statics)), np.nan),
+        np.full((num_series, len(CHALLENGE.statics)), np.nan),
     )
 
 
 def fitted(cohort: Cohort, config: TrainingConfig = CONFIG) -> tuple[LatentODE, LatentODE, Loader]:
     """Return a network before and after, and the loader."""
-    loader = Loader(cohort, CATALOGUE, Normalization.fit(cohort, CATALOGUE), config)
-    sizes = {"num_channels": len(CATALOGUE), "num_statics": len(CATALOGUE.statics)}
+    loader = Loader(cohort, CHALLENGE, Normalization.fit(cohort, CHALLENGE), config)
+    sizes = {"num_channels": len(CHALLENGE), "num_statics": len(CHALLENGE.statics)}
     before, after = (LatentODE(config.architecture(**sizes)) for _ in range(2))
     fit_residual_base(after, loader)
     return before, after, loader
@@ -98,7 +98,7 @@ def test_between_two_neighbors_it_recovers_the_best_linear_rule() -> None:
 def test_rules_without_targets_stay_at_interpolation() -> None:
     before, after, _ = fitted(autoregressive_cohort(50, 0.5, np.random.default_rng(2)))
     start, weights = before.decoder.base.weights, after.decoder.base.weights
-    others = [channel for channel in range(len(CATALOGUE)) if channel != HR]
+    others = [channel for channel in range(len(CHALLENGE)) if channel != HR]
     assert torch.equal(weights[others], start[others])
     assert not torch.allclose(weights[HR, BOTH], start[HR, BOTH], atol=0.05)
     # The heart rate is always observed: the rule of a variable that never was has no target.

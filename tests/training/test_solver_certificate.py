@@ -8,24 +8,24 @@ import pytest
 import torch
 
 from model.config import LatentODEConfig
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.latent_ode import LatentODE
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.solver_certificate import LARGEST_ERROR, answer_errors, certify
 from training.validation import NetworkAnswers, Validation
 
 CPU = torch.device("cpu")
 COHORT = random_cohort(8, np.random.default_rng(4), mean_observations=60)
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
-VALIDATION = Validation.of(COHORT, CATALOGUE, NORMALIZATION, 24.0)
+NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
+VALIDATION = Validation.of(COHORT, CHALLENGE, NORMALIZATION, 24.0)
 
 
 def _network(*, coupling: float, num_sweeps: int = 3) -> LatentODE:
     """A random network whose vector field's nonlinear part has a Lipschitz constant near `coupling`."""
     config = LatentODEConfig(
-        num_channels=len(CATALOGUE),
-        num_statics=len(CATALOGUE.statics),
+        num_channels=len(CHALLENGE),
+        num_statics=len(CHALLENGE.statics),
         latent_dim=6,
         encoder_dim=8,
         dynamics_dim=6,

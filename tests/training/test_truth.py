@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from model.artifact import load_artifact
-from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort
 from model.runtime.backends import load_predictor
+from tests.catalogues import CHALLENGE
+from training.cohort_mapping import map_cohort
 from training.datasets.meds import read_cohort
 from training.datasets.simulated_dataset import write_simulated
 from training.evaluate import evaluate
@@ -33,16 +34,17 @@ class Simulated:
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     folder = tmp_path_factory.mktemp("data") / "simulated"
     write_simulated(folder, num_subjects=60, seed=4)
-    cohort = read_cohort(folder).cohort
-    whole = Truth.read(folder, cohort, CATALOGUE)
+    dataset = read_cohort(folder)
+    cohort = map_cohort(dataset.cohort, dataset.catalogue, CHALLENGE).cohort
+    whole = Truth.read(folder, cohort, CHALLENGE)
     return Simulated(folder, cohort, whole, whole.between_entries())
 
 
 def noise_deviations(truth: Cohort) -> np.ndarray:
     """Return each channel's root mean squared noise."""
-    drawn = measure(truth.values, truth.channels, CATALOGUE, np.random.default_rng(8))
-    squares = np.bincount(truth.channels, (drawn - truth.values) ** 2, len(CATALOGUE))
-    return np.sqrt(squares / np.maximum(np.bincount(truth.channels, minlength=len(CATALOGUE)), 1))
+    drawn = measure(truth.values, truth.channels, CHALLENGE, np.random.default_rng(8))
+    squares = np.bincount(truth.channels, (drawn - truth.values) ** 2, len(CHALLENGE))
+    return np.sqrt(squares / np.maximum(np.bincount(truth.channels, minlength=len(CHALLENGE)), 1))
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +83,10 @@ def test_the_truth_of_a_look_is_near_what_was_charted(simulated: Simulated) -> N
     cohort = simulated.cohort
     twice = cohort.select([5, 3, 5])
     at_looks = simulated.whole.at(twice)
-    urine = CATALOGUE.channel("Urine")
+    urine = CHALLENGE.channel("Urine")
     assert urine in twice.channels
     assert urine not in at_looks.channels
-    for channel in map(CATALOGUE.channel, ("HR", "Temp", "Na")):
+    for channel in map(CHALLENGE.channel, ("HR", "Temp", "Na")):
         rows, charted = at_looks.channels == channel, twice.channels == channel
         np.testing.assert_array_equal(at_looks.times_hours[rows], twice.times_hours[charted])
         noise = noise_deviations(simulated.truth)[channel]
@@ -97,7 +99,7 @@ def test_the_truth_of_a_look_is_near_what_was_charted(simulated: Simulated) -> N
 def test_the_law_of_the_noise_is_that_of_the_chart(simulated: Simulated, name: str) -> None:
     # These move so slowly that half an hour of truth is nearly a line: what the chart differs from
     # it is noise.
-    channel, cohort, truth = CATALOGUE.channel(name), simulated.cohort, simulated.truth
+    channel, cohort, truth = CHALLENGE.channel(name), simulated.cohort, simulated.truth
     residuals = []
     for owner in range(len(cohort)):
         seen, known = cohort[owner], truth[owner]
@@ -116,7 +118,7 @@ def test_the_law_of_the_noise_is_that_of_the_chart(simulated: Simulated, name: s
 def test_a_known_error_is_found_and_its_bands_hold(
     simulated: Simulated, answers: TruthAnswers
 ) -> None:
-    found = score_truth(answers, len(CATALOGUE))
+    found = score_truth(answers, len(CHALLENGE))
     asked = np.flatnonzero(found.counts > 500)
     assert len(asked) > 15
     np.testing.assert_allclose(found.ratios[asked], 0.5, rtol=0.1)
@@ -133,7 +135,7 @@ def test_a_claim_of_less_than_the_noise_leaves_no_band(
     simulated: Simulated, answers: TruthAnswers
 ) -> None:
     proud = replace(answers, variance=0.5 * answers.noise_variance)
-    found = score_truth(proud, len(CATALOGUE))
+    found = score_truth(proud, len(CHALLENGE))
     assert np.nanmax(found.truth_width) == 0
     assert found.overall(found.truth_coverage)["95%"] < 0.01
 
@@ -146,7 +148,7 @@ def test_the_command_writes_a_table_and_figures_that_agree(
         simulated.folder,
         task="truth",
         out=tmp_path / "out",
-        part="held-out",
+        part="auto",
         device="cpu",
         seed=0,
         command=["evaluate"],
@@ -168,4 +170,4 @@ def test_the_command_writes_a_table_and_figures_that_agree(
 
 def test_data_without_a_truth_are_refused(simulated: Simulated, tmp_path: Path) -> None:
     with pytest.raises(TruthError, match="only a simulated cohort"):
-        Truth.read(tmp_path, simulated.cohort, CATALOGUE)
+        Truth.read(tmp_path, simulated.cohort, CHALLENGE)

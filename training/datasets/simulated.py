@@ -7,12 +7,13 @@ looks in `attention`. Here is what a device makes of a value, and the two tables
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from model.data.catalogue import CATALOGUE
+from model.data.catalogue import shipped_catalogue
 from model.data.variables import Static, Variable
 from training.datasets.attention import Attention, attend
 from training.datasets.population import Parameters, draw
@@ -62,11 +63,16 @@ CHARTED = {
 MEAN_OF = {"MAP": ("SysABP", "DiasABP"), "NIMAP": ("NISysABP", "NIDiasABP")}
 URINE = Charted("urine", 4.0, 0.0, 5.0)  # of the bag, not of the amount
 
-STATICS = tuple(static.name for static in CATALOGUE.statics)
-ITEMS: tuple[Variable | Static, ...] = (*CATALOGUE.variables, *CATALOGUE.statics)
-UNITS = {item.name: item.unit for item in ITEMS}
-RANGES = {item.name: item.plausible_range for item in ITEMS}
+STATICS = ("age_years", "sex", "height_cm", "weight_kg", "icu_type")
 CODES = tuple(sorted((*CHARTED, "Urine", "MechVent", *STATICS)))
+
+
+@cache
+def charted_items() -> dict[str, Variable | Static]:
+    """Return what is charted, by name, as the shipped catalogue describes it."""
+    catalogue = shipped_catalogue()
+    items: tuple[Variable | Static, ...] = (*catalogue.variables, *catalogue.statics)
+    return {item.name: item for item in items if item.name in CODES or item.name in CHARTED}
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,8 @@ def simulate(
         table += _chart(trajectory, attended, subjects, device)
         truth += _truth(trajectory, subjects, duration_hours)
     charted = _frame(table)
-    charted["unit"] = charted["code"].map(UNITS)
+    units = {name: item.unit for name, item in charted_items().items()}
+    charted["unit"] = charted["code"].map(units)
     return Simulation(charted, _frame(truth))
 
 
@@ -237,9 +244,10 @@ def _frame(rows: Sequence[_Rows]) -> pd.DataFrame:
 
 def _plausible(values: np.ndarray, code: str) -> Float[np.ndarray, " row"]:
     """Return float32 within the plausible range, also where float32(limit) itself is not (0.21)."""
-    low, high = (np.float32(limit) for limit in RANGES[code])
-    if float(low) < RANGES[code][0]:
+    lowest, highest = charted_items()[code].plausible_range
+    low, high = np.float32(lowest), np.float32(highest)
+    if float(low) < lowest:
         low = np.nextafter(low, np.float32(np.inf))
-    if float(high) > RANGES[code][1]:
+    if float(high) > highest:
         high = np.nextafter(high, np.float32(-np.inf))
     return np.clip(values.astype(np.float32), low, high)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model.data.catalogue import CATALOGUE
+from model.data.catalogue import shipped_catalogue
+from model.records.clocks import RELATIVE_ANCHOR
 from training.datasets.meds import check_replaceable, read_cohort, write_meds
-from training.datasets.raw_table import RELATIVE_ANCHOR
 from training.datasets.simulated import Simulation, simulate
 from training.splits import split_subjects
 
@@ -22,17 +22,20 @@ _COMPANIONS = frozenset({"truth", EXAMPLE_FILE})
 _CONTEXT_END_HOURS = 24.0
 _QUERY_HOURS = (24.0, 27.0, 30.0, 36.0, 42.0, 47.0)
 _QUERY_VARIABLES = ("HR", "Temp")
+# Together a number of 18 digits.
+_MOST_SUBJECTS = _MOST_SEEDS = 10**9
 
 
 def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:
     """Simulate, write, and return one line that says what was written."""
     check_replaceable(out, companions=_COMPANIONS)
-    simulation = simulate(num_subjects, generator=np.random.default_rng(seed))
+    simulation = _numbered(simulate(num_subjects, generator=np.random.default_rng(seed)), seed)
     write_meds(
         out,
         simulation.table,
         name=f"simulated-{num_subjects}-seed-{seed}",
         anchor=RELATIVE_ANCHOR,
+        catalogue=shipped_catalogue().only(set(simulation.table["code"])),
         companions=_COMPANIONS,
     )
     (out / "truth").mkdir()
@@ -44,6 +47,16 @@ def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:
     )
 
 
+def _numbered(simulation: Simulation, seed: int) -> Simulation:
+    """Give the subjects of another seed other numbers, because they are other people."""
+    first = seed % _MOST_SEEDS * _MOST_SUBJECTS
+    tables = (
+        table.assign(subject_id=table["subject_id"] + first)
+        for table in (simulation.table, simulation.truth)
+    )
+    return Simulation(*tables)
+
+
 def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:
     """Ask for the second day of the best observed subject that `fit` will not train on."""
     cohort = read_cohort(out).cohort
@@ -51,7 +64,8 @@ def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:
     candidates = held_out if len(held_out) else np.arange(len(cohort))
     series = cohort[candidates[np.argmax(cohort.counts[candidates])]]
     seen = series.times_hours <= _CONTEXT_END_HOURS
-    variables = [CATALOGUE[channel] for channel in series.channels[seen]]
+    catalogue = shipped_catalogue()
+    variables = [catalogue[channel] for channel in series.channels[seen]]
     statics = _statics(simulation.table, series.subject_id)
     return {
         "series": [
@@ -74,9 +88,10 @@ def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:
 
 def _statics(table: pd.DataFrame, subject_id: str) -> dict[str, object]:
     rows = table[(table["subject_id"] == int(subject_id)) & table["time"].isna()]
+    catalogue = shipped_catalogue()
     found: dict[str, object] = {}
     for code, value in zip(rows["code"], rows["numeric_value"], strict=True):
-        static = CATALOGUE.statics[CATALOGUE.static_positions[str(code)]]
+        static = catalogue.statics[catalogue.static_positions[str(code)]]
         known = static.categories[int(value)] if static.categories else round(float(value), 1)
         found[static.name] = known
     return found

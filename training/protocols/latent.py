@@ -258,7 +258,6 @@ def protocol_catalogue(protocol: Protocol) -> Catalogue:
             name=name,
             description=name,
             unit="scored unit",
-            loinc="",
             plausible_range=_ANY_VALUE,
             range_source="none: a protocol scores every value",
         )

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from model.data.variables import Catalogue, Variable
+from model.files import write_atomically
 from training.report.chart import GRID, INK, MODEL_COLOR, MUTED, Chart, style
 from training.report.html import Frame, figure_html
 from training.report.labels import axis_label, number, percent, significant
@@ -122,10 +123,9 @@ def write_truth_report(
     parts = _parts(evaluations, provenance.catalogue)
     out.mkdir(parents=True, exist_ok=True)
     metrics = finite(_metrics(parts, provenance))
-    (out / "metrics.json").write_text(
-        json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    (out / "report.html").write_text(_page(parts, provenance), encoding="utf-8")
+    content = json.dumps(metrics, indent=1, allow_nan=False) + "\n"
+    write_atomically(out / "metrics.json", content.encode())
+    write_atomically(out / "report.html", _page(parts, provenance).encode())
 
 
 def write_truth_summary(evaluations: Mapping[str, TruthEvaluation], provenance: Provenance) -> str:
@@ -134,6 +134,7 @@ def write_truth_summary(evaluations: Mapping[str, TruthEvaluation], provenance: 
     name = f"{provenance.artifact_name} {provenance.artifact_version}"
     texts = [
         f"# Truth: {name} on {provenance.data_name}",
+        *provenance.judged,
         *(_headline(part) for part in parts),
         _METHOD,
     ]
@@ -230,7 +231,7 @@ def _page(parts: Sequence[_Part], provenance: Provenance) -> str:
         eyebrow=f"Lacuna · simulated truth · model {name} · data {provenance.data_name} · "
         f"{provenance.date[:10]}",
         headline=_headline(first),
-        ledes=list(map(_headline, parts[1:])),
+        ledes=[*provenance.judged, *map(_headline, parts[1:])],
         tiles=tiles,
     )
     sections = "\n".join(map(_section, parts, charts))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from model.files import write_atomically
 from model.runtime.predictor import Predictor
 from training.evaluation import Answers, Evaluation
 from training.home import HomeComparison
@@ -32,7 +33,6 @@ def write_report(
     content = Content.of(evaluation, provenance, examples=examples, home=home)
     metrics, page = metrics_json(content), report_page(content)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "metrics.json").write_text(
-        json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    (out / "report.html").write_text(page, encoding="utf-8")
+    figures = json.dumps(metrics, indent=1, allow_nan=False) + "\n"
+    write_atomically(out / "metrics.json", figures.encode())
+    write_atomically(out / "report.html", page.encode())

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from model.artifact import Artifact
+from model.files import sync, write_atomically
 from service.errors import ServiceError
 from service.jobs.command_line.done import Done
 from service.jobs.errors import JobInputError
@@ -28,9 +29,8 @@ from service.jobs.ledger.opening import database_url
 from service.jobs.ledger.records import JobRecord, JobState
 from service.jobs.planning.plan import Plan, check_request, load_plan
 from service.jobs.planning.source import Source
-from service.jobs.publishing import sync, write_atomically
 from service.jobs.request import JobRequest
-from service.jobs.submitting import JobInput, new_submission
+from service.jobs.submitting import JobInput, limited, new_submission
 from service.jobs.workers.executors import Executor
 from service.settings import Settings
 
@@ -95,6 +95,7 @@ def run_standalone(
     """
     assert settings.jobs_dir is not None
     assert settings.artifact is not None
+    request = limited(request, max_outside_hours=settings.max_outside_hours)
     check_request(request, artifact.catalogue, has_times=source.times is not None)
     out = settings.jobs_dir.parent
     job_id = _claim(out, request, artifact.sha256)

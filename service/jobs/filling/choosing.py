@@ -10,15 +10,13 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from model.data.series import Cohort, offsets_from_counts
 from model.data.variables import Catalogue
-from service.errors import Fault
+from service.inference.errors import Fault
 from service.jobs.filling.points import Points
 from service.jobs.reading.clocks import MICROSECONDS_PER_HOUR, Clocks
 from service.jobs.reading.reading import ReadChunk
 from service.jobs.request import Grid, JobRequest, OwnTimes
 
 MAX_TIMES_PER_SUBJECT = 20_000
-MAX_OUTSIDE_HOURS = 168.0
-"""How far a time of a table may lie before the first or after the last observation."""
 
 _MICROSECONDS_PER_MINUTE = 60_000_000
 
@@ -127,7 +125,7 @@ def _times(read: ReadChunk, request: JobRequest) -> _Times:
         return _GridTimes(read, request.fill)
     if isinstance(request.fill, OwnTimes):
         return _distinct(read.cohort.series_indices, read.cohort.times_hours, len(read.cohort))
-    return _asked_times(read)
+    return _asked_times(read, request.outside_hours)
 
 
 @final
@@ -170,7 +168,7 @@ def _distinct(
     return _Ragged(np.bincount(series[is_new], minlength=num_series), hours[is_new])
 
 
-def _asked_times(read: ReadChunk) -> _Ragged:
+def _asked_times(read: ReadChunk, limit_hours: float) -> _Ragged:
     """Take the times of a table; those far from the record refuse their series, as when posted."""
     cohort, series, hours = read.cohort, read.query_series, read.query_hours
     read.refusals.add(
@@ -180,11 +178,11 @@ def _asked_times(read: ReadChunk) -> _Ragged:
     series, hours = series[known], hours[known]
     first = cohort.times_hours[cohort.offsets[:-1][series]]
     last = cohort.times_hours[cohort.offsets[1:][series] - 1]
-    is_far = (hours < first - MAX_OUTSIDE_HOURS) | (hours > last + MAX_OUTSIDE_HOURS)
+    is_far = (hours < first - limit_hours) | (hours > last + limit_hours)
     read.refusals.add(
         series[is_far],
         Fault.QUERY_TOO_FAR,
-        f"a time may lie up to {MAX_OUTSIDE_HOURS:g} hours before the first or after the last "
+        f"a time may lie up to {limit_hours:g} hours before the first or after the last "
         "observation that is used",
     )
     return _distinct(series, hours, len(cohort))

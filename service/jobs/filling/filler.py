@@ -1,23 +1,11 @@
 """What a worker needs to be able to do with a lease. No database, no HTTP."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from service.jobs.folder import JobFolder
-from service.jobs.ledger.records import JobRecord, PlannedChunk
-
-
-@dataclass(frozen=True)
-class Filled:
-    """What was written for a chunk."""
-
-    sha256: str
-    num_filled_rows: int
-    num_abstained: int
-    num_quarantined: int
-    num_dropped: int = 0
+from service.jobs.ledger.records import Chunk, JobRecord, Part
 
 
 class Filler(Protocol):
@@ -29,16 +17,14 @@ class Filler(Protocol):
 
     def plan(
         self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
-    ) -> Sequence[PlannedChunk]:
+    ) -> Sequence[Chunk]:
         """Write the chunks into `plan`, an empty folder, and return them in order.
 
         `tell` is told how many rows of the input are read, again and again.
         """
         ...
 
-    def fill(
-        self, job: JobRecord, plan: Path, chunk: PlannedChunk, part: Path, quarantine: Path
-    ) -> Filled:
+    def fill(self, job: JobRecord, plan: Path, chunk: Chunk, part: Path, quarantine: Path) -> Part:
         """Write the output of a chunk, and the subjects that were left out."""
         ...
 

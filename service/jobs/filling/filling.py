@@ -16,13 +16,14 @@ from typing import final
 import pyarrow as pa
 
 from model.artifact import Artifact
+from model.files import sha256_of
 from model.runtime.predictor import Prediction, Predictor, Request
 from service.jobs.filling.answers import answer
 from service.jobs.filling.choosing import Questions, choose_questions
 from service.jobs.filling.output import Layout
 from service.jobs.filling.writing import TableWriter, open_writer
-from service.jobs.planning.chunks import Chunk, read_chunk
-from service.jobs.publishing import sha256_of
+from service.jobs.ledger.records import Chunk, Part
+from service.jobs.planning.chunks import read_chunk
 from service.jobs.reading.reading import ReadChunk, read_series
 from service.jobs.reading.refusals import Refusals
 from service.jobs.request import JobRequest
@@ -34,21 +35,6 @@ _BATCH_SIZE = 32_768
 _MAX_WAITING = 2
 
 
-@dataclass(frozen=True)
-class ChunkResult:
-    """What became of a chunk. `sha256` is that of its part of the output.
-
-    `num_rows` are rows of the output, `num_dropped` observations that were not used.
-    """
-
-    num_subjects: int
-    num_rows: int
-    num_abstained: int
-    num_quarantined: int
-    sha256: str
-    num_dropped: int = 0
-
-
 def fill_chunk(
     predictor: Predictor,
     request: JobRequest,
@@ -56,7 +42,7 @@ def fill_chunk(
     chunk: Chunk,
     part: Path,
     quarantine: Path,
-) -> ChunkResult:
+) -> Part:
     """Answer the subjects of a chunk: rows into `part`, subjects without an answer into `quarantine`.
 
     The files are complete when this returns; bringing them to disk and to their names is the
@@ -86,13 +72,13 @@ def fill_chunk(
             for answered, prediction in _predict(predictor, request, batch, read.refusals):
                 sink.put(answered, prediction)
         written = sink.finish()
-    num_quarantined = _write_quarantine(read, quarantine)
-    return ChunkResult(
-        num_subjects=chunk.num_subjects,
-        num_rows=written.num_rows,
+    return Part(
+        part.name,
+        sha256_of(part),
+        part.stat().st_size,
+        num_filled_rows=written.num_rows,
         num_abstained=written.num_abstained,
-        num_quarantined=num_quarantined,
-        sha256=sha256_of(part),
+        num_quarantined=_write_quarantine(read, quarantine),
         num_dropped=sum(drop.rows for drop in read.drops),
     )
 

@@ -9,12 +9,10 @@ from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError
 from model.runtime.predictor import Prediction, Predictor, Request
 from service.jobs.errors import JobInputError
-from service.jobs.filling.filler import Filled
 from service.jobs.filling.filling import fill_chunk
 from service.jobs.folder import JobFolder
 from service.jobs.keeping import kept_artifact
-from service.jobs.ledger.records import JobRecord, PlannedChunk
-from service.jobs.planning.chunks import Chunk
+from service.jobs.ledger.records import Chunk, JobRecord, Part
 from service.jobs.planning.plan import make_plan
 from service.jobs.request import JobRequest
 
@@ -37,7 +35,7 @@ class ModelFiller:
 
     def plan(
         self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
-    ) -> Sequence[PlannedChunk]:
+    ) -> Sequence[Chunk]:
         """Cut the input; `plan` holds all that the chunks need."""
         artifact = load_artifact(kept_artifact(self._jobs_dir, job.artifact_sha256))
         times = None if job.times is None else folder.source(job.times)
@@ -48,26 +46,12 @@ class ModelFiller:
                 "the input is not the one that was submitted; restore it, or submit the new one",
                 code="input_changed",
             )
-        return [
-            PlannedChunk(one.index, one.num_subjects, one.num_rows, one.sha256)
-            for one in made.chunks
-        ]
+        return made.chunks
 
-    def fill(
-        self, job: JobRecord, plan: Path, chunk: PlannedChunk, part: Path, quarantine: Path
-    ) -> Filled:
+    def fill(self, job: JobRecord, plan: Path, chunk: Chunk, part: Path, quarantine: Path) -> Part:
         """Fill a chunk."""
-        planned = Chunk(chunk.index, chunk.num_subjects, chunk.num_rows, chunk.sha256)
-        result = fill_chunk(
-            self._predictor(job.artifact_sha256), _request(job), plan, planned, part, quarantine
-        )
-        return Filled(
-            result.sha256,
-            result.num_rows,
-            result.num_abstained,
-            result.num_quarantined,
-            result.num_dropped,
-        )
+        predictor = self._predictor(job.artifact_sha256)
+        return fill_chunk(predictor, _request(job), plan, chunk, part, quarantine)
 
     def suffix(self, job: JobRecord) -> str:
         """Return how the names of the parts end, with the dot."""

@@ -6,14 +6,14 @@ path is made of it.
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from model.artifact import Artifact
 from service.jobs.folder import JobFolder
+from service.jobs.http.documents import JOB_RESPONSES, job_form
 from service.jobs.http.download import MEDIA_TYPES, as_one_file, joined
 from service.jobs.http.intake import Intake
 from service.jobs.http.views import (
@@ -37,15 +37,17 @@ from service.jobs.problems import (
 )
 from service.jobs.request import JobRequest, OutputFormat
 from service.jobs.retention import delete_job
-from service.openapi import JOB_RESPONSES, job_form
-from service.state import state_of
+from service.jobs.serving import running_jobs
+from service.operations.stopping import STOPPING
+from service.registry.loaded import MODELS
+from service.slices import SETTINGS, Part, Slice
 from service.wire import json_response
 
 _MAX_PAGE = 1_000
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=JOB_RESPONSES)
 
-Result = TypeVar("Result")
+JOBS = Part[Jobs | None]("jobs")
 
 
 @router.post("", status_code=202, response_model=JobDetail, openapi_extra=job_form())
@@ -61,11 +63,7 @@ async def submit(
     The upload is streamed to the disk. The answer comes when the job can no longer be lost; its
     address is in `Location`.
     """
-    intake = _intake(request)
-    try:
-        job = await intake.submit(request, _artifact(request))
-    except DatabaseError:
-        raise JobsUnavailableError from None
+    job = await _intake(request).submit(request, _artifact(request))
     answer = await _detail(request, job)
     answer.status_code = 202
     answer.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -81,7 +79,9 @@ async def list_jobs(
 ) -> Response:
     """List jobs, newest first. Deleted ones are listed only where that state is asked for."""
     ledger = _jobs(request).ledger
-    page = await _off_loop(lambda: ledger.list_jobs(limit=limit, state=state, before_us=before_us))
+    page = await asyncio.to_thread(
+        lambda: ledger.list_jobs(limit=limit, state=state, before_us=before_us)
+    )
     return json_response(JobList([job_summary(job) for job in page.jobs], page.next_before_us))
 
 
@@ -101,7 +101,7 @@ async def chunks(
     """List the chunks of a job: who works on them, and what came out."""
     found = await _find(request, job_id)
     ledger = _jobs(request).ledger
-    page = await _off_loop(lambda: ledger.chunks(found.id, after=after, limit=limit + 1))
+    page = await asyncio.to_thread(lambda: ledger.chunks(found.id, after=after, limit=limit + 1))
     return json_response(chunk_list(page, limit=limit))
 
 
@@ -121,7 +121,7 @@ async def events(
     frames = watch(
         _jobs(request).ledger,
         found.id,
-        state_of(request)["stopping"],
+        STOPPING.of(request),
         after=after_which(last_event_id),
     )
     return StreamingResponse(frames, media_type="text/event-stream")
@@ -135,7 +135,7 @@ async def output(request: Request, job_id: str) -> Response:
         raise JobStateError("the output is whole when the job has succeeded; parts may be there")
     jobs = _jobs(request)
     folder = JobFolder(jobs.jobs_dir / found.id)
-    parts = await _off_loop(lambda: _part_names(jobs, found.id))
+    parts = await asyncio.to_thread(lambda: _part_names(jobs, found.id))
     kind = _format(found)
     return StreamingResponse(
         as_one_file([folder.parts / name for name in parts], kind),
@@ -149,7 +149,7 @@ async def part(request: Request, job_id: str, index: int) -> Response:
     """Download the output of one chunk, also while the job runs."""
     found = await _find(request, job_id)
     jobs = _jobs(request)
-    page = await _off_loop(lambda: jobs.ledger.chunks(found.id, after=index - 1, limit=1))
+    page = await asyncio.to_thread(lambda: jobs.ledger.chunks(found.id, after=index - 1, limit=1))
     if not page or page[0].index != index or page[0].part is None:
         raise NoSuchJobError("no such part is done; /chunks lists those that are")
     kind = _format(found)
@@ -166,7 +166,7 @@ async def quarantine(request: Request, job_id: str) -> Response:
     found = await _find(request, job_id)
     jobs = _jobs(request)
     folder = JobFolder(jobs.jobs_dir / found.id)
-    parts = await _off_loop(lambda: _part_names(jobs, found.id))
+    parts = await asyncio.to_thread(lambda: _part_names(jobs, found.id))
     return StreamingResponse(
         joined([folder.quarantine_of(name) for name in parts]),
         media_type=MEDIA_TYPES[OutputFormat.NDJSON],
@@ -179,7 +179,7 @@ async def cancel(request: Request, job_id: str) -> Response:
     """Stop a job at its next chunk. What is done stays, and `resume` goes on from there."""
     found = await _find(request, job_id)
     ledger = _jobs(request).ledger
-    stopped = await _off_loop(lambda: ledger.cancel(found.id)) or found
+    stopped = await asyncio.to_thread(lambda: ledger.cancel(found.id)) or found
     if stopped.state != JobState.CANCELLED:
         raise JobStateError(f"the job has {stopped.state} already")
     return await _detail(request, stopped)
@@ -196,7 +196,7 @@ async def resume(request: Request, job_id: str) -> Response:
         # The kept copy may be what the job failed for.
         await asyncio.to_thread(_intake(request).keep, artifact)
     ledger = _jobs(request).ledger
-    going = await _off_loop(lambda: ledger.resume(found.id)) or found
+    going = await asyncio.to_thread(lambda: ledger.resume(found.id)) or found
     return await _detail(request, going)
 
 
@@ -205,12 +205,12 @@ async def delete(request: Request, job_id: str) -> Response:
     """Remove the files of a job, whatever it does. A tombstone without data stays."""
     found = await _find(request, job_id, may_be_deleted=True)
     jobs = _jobs(request)
-    await _off_loop(lambda: delete_job(jobs.ledger, jobs.jobs_dir, found.id))
+    await asyncio.to_thread(lambda: delete_job(jobs.ledger, jobs.jobs_dir, found.id))
     return Response(status_code=204)
 
 
 def _jobs(request: Request) -> Jobs:
-    jobs = state_of(request)["jobs"]
+    jobs = JOBS.of(request)
     if jobs is None:
         raise JobsDisabledError("this server takes no jobs; it was started without a jobs folder")
     if not jobs.database.is_usable:
@@ -219,31 +219,25 @@ def _jobs(request: Request) -> Jobs:
 
 
 def _artifact(request: Request) -> Artifact:
-    return state_of(request)["models"].active.artifact
+    return MODELS.of(request).active.artifact
 
 
 def _intake(request: Request) -> Intake:
-    jobs, settings = _jobs(request), state_of(request)["settings"]
+    jobs, settings = _jobs(request), SETTINGS.of(request)
     return Intake(
         ledger=jobs.ledger,
         jobs_dir=jobs.jobs_dir,
         served=settings.artifact,
         max_upload_bytes=settings.max_upload_bytes,
         max_unfinished_jobs=settings.max_unfinished_jobs,
+        max_outside_hours=settings.max_outside_hours,
         retry_after_seconds=settings.retry_after_seconds,
     )
 
 
-async def _off_loop(work: Callable[[], Result]) -> Result:
-    try:
-        return await asyncio.to_thread(work)
-    except DatabaseError:
-        raise JobsUnavailableError from None
-
-
 async def _find(request: Request, job_id: str, *, may_be_deleted: bool = False) -> JobRecord:
     ledger = _jobs(request).ledger
-    found = await _off_loop(lambda: ledger.find(job_id))
+    found = await asyncio.to_thread(lambda: ledger.find(job_id))
     if found is None:
         raise NoSuchJobError("there is no such job; /v1/jobs lists those that are")
     if found.state == JobState.DELETED and not may_be_deleted:
@@ -253,7 +247,7 @@ async def _find(request: Request, job_id: str, *, may_be_deleted: bool = False) 
 
 async def _detail(request: Request, found: JobRecord) -> Response:
     ledger = _jobs(request).ledger
-    lease_seconds = state_of(request)["settings"].job_lease_seconds
+    lease_seconds = SETTINGS.of(request).job_lease_seconds
 
     def read() -> JobDetail:
         return job_detail(
@@ -263,7 +257,7 @@ async def _detail(request: Request, found: JobRecord) -> Response:
             request=json.loads(found.request),
         )
 
-    return json_response(await _off_loop(read))
+    return json_response(await asyncio.to_thread(read))
 
 
 def _part_names(jobs: Jobs, job_id: str) -> list[str]:
@@ -276,3 +270,12 @@ def _format(found: JobRecord) -> OutputFormat:
 
 def _attachment(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+SLICE = Slice(
+    router=router,
+    owns=(JOBS, running_jobs),
+    requests=(JobRequest,),
+    # The driver's own words stay in the log.
+    errors={DatabaseError: lambda _: JobsUnavailableError()},
+)

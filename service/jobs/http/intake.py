@@ -13,7 +13,9 @@ from fastapi import Request
 
 from model.artifact import Artifact
 from model.errors import ArtifactError
-from service.errors import InvalidRequestError, NoCapacityError, NotReadyError
+from model.files import publish_directory
+from service.errors import InvalidRequestError
+from service.inference.errors import NoCapacityError
 from service.jobs.folder import UPLOADING, JobFolder, make_private
 from service.jobs.http.uploads import receive
 from service.jobs.keeping import keep_artifact
@@ -21,9 +23,9 @@ from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.records import JobRecord, Submission
 from service.jobs.planning.plan import check_request
 from service.jobs.problems import KeyReusedError
-from service.jobs.publishing import sync_tree
 from service.jobs.request import JobRequest
-from service.jobs.submitting import JobInput, new_submission
+from service.jobs.submitting import JobInput, limited, new_submission
+from service.registry.errors import NotReadyError
 from service.wire import parse_body
 
 _MAX_KEY_LENGTH = 255
@@ -38,6 +40,7 @@ class Intake:
     served: Path | None
     max_upload_bytes: int
     max_unfinished_jobs: int
+    max_outside_hours: float
     retry_after_seconds: int
 
     async def submit(self, request: Request, artifact: Artifact) -> JobRecord:
@@ -51,7 +54,8 @@ class Intake:
             upload = await receive(
                 request, make_private(folder.input), max_bytes=self.max_upload_bytes
             )
-            job_request = parse_body(bytes(upload.request), JobRequest, field_names=_field_names())
+            posted = parse_body(bytes(upload.request), JobRequest, field_names=_field_names())
+            job_request = limited(posted, max_outside_hours=self.max_outside_hours)
             check_request(job_request, artifact.catalogue, has_times=upload.has_times)
             await asyncio.to_thread(self.keep, artifact)
             submission = new_submission(
@@ -88,8 +92,7 @@ class Intake:
 
     def _enter(self, submission: Submission, uploaded: Path) -> JobRecord:
         folder = self.jobs_dir / submission.id
-        sync_tree(uploaded)
-        uploaded.rename(folder)
+        publish_directory(uploaded, folder, replaces=False)
         job = self.ledger.submit(submission)
         if job.id != submission.id:
             shutil.rmtree(folder, ignore_errors=True)

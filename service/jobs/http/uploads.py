@@ -14,9 +14,9 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from model.files import sha256_of_hashes
 from service.errors import TooLargeError
 from service.jobs.problems import StorageFullError, UploadError, UploadTypeError
-from service.jobs.publishing import sha256_of_hashes
 
 _BUFFER_BYTES = 1 << 20
 _MAX_REQUEST_BYTES = 256 * 1024

@@ -6,26 +6,27 @@ its lease ends, and the next claim takes the chunk.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from service.jobs.ledger.database import Database
 from service.jobs.ledger.holding import chunk_at, held_chunk, was_published
 from service.jobs.ledger.journal import end, find_job, is_claimable, note, settle
 from service.jobs.ledger.records import (
     UNFINISHED,
+    Chunk,
     ChunkState,
     Failure,
     JobState,
     Lease,
-    PlannedChunk,
-    PublishedPart,
+    Part,
 )
 from service.jobs.ledger.tables import chunk, job, worker
 
-JOB_PROTOCOL = 1
+JOB_PROTOCOL = 2
 """Raised when workers of two versions must not share a job; a job waits for one of its own."""
 
 _MICROSECONDS = 1_000_000
@@ -119,7 +120,8 @@ class Leases:
         )
         if known.state == JobState.QUEUED:
             _start(connection, job_id, now_us)
-        return Lease(known, _planned(row), row.epoch + 1)
+        planned = Chunk(row.number, row.num_subjects, row.num_rows, row.sha256)
+        return Lease(known, planned, row.epoch + 1)
 
     def renew(self, leases: Iterable[Lease]) -> set[tuple[str, int, int]]:
         """Extend leases; return the keys of those that are still held."""
@@ -135,7 +137,7 @@ class Leases:
         held = list(leases)
         return self._database.write(extend) if held else set()
 
-    def publish(self, lease: Lease, part: PublishedPart) -> bool:
+    def publish(self, lease: Lease, part: Part) -> bool:
         """Enter a finished chunk; False where the lease was lost, and nothing is entered."""
 
         def enter(connection: Connection, now_us: int) -> bool:
@@ -171,7 +173,7 @@ class Leases:
 
         return self._on_job(lease, enter)
 
-    def publish_plan(self, lease: Lease, plan: str, chunks: Sequence[PlannedChunk]) -> bool:
+    def publish_plan(self, lease: Lease, plan: str, chunks: Sequence[Chunk]) -> bool:
         """Enter the chunks that a plan, a folder in that of the job, consists of."""
 
         def enter(connection: Connection, now_us: int) -> bool:
@@ -181,7 +183,7 @@ class Leases:
             if not connection.execute(done).rowcount:
                 return was_published(connection, lease)
             if chunks:
-                connection.execute(insert(chunk), [_row(lease, one) for one in chunks])
+                connection.execute(insert(chunk), [_row(lease.job.id, one) for one in chunks])
             connection.execute(update(job).where(job.c.id == lease.job.id).values(plan=plan))
             note(connection, lease.job.id, "planned", now_us)
             settle(connection, lease.job.id, now_us)
@@ -262,16 +264,6 @@ def _start(connection: Connection, job_id: str, now_us: int) -> None:
     note(connection, job_id, "state", now_us)
 
 
-def _planned(row: Row[Any]) -> PlannedChunk:
-    return PlannedChunk(row.number, row.num_subjects, row.num_rows, row.sha256)
-
-
-def _row(lease: Lease, planned: PlannedChunk) -> dict[str, Any]:
-    return {
-        "job_id": lease.job.id,
-        "number": planned.index,
-        "state": ChunkState.PENDING,
-        "num_subjects": planned.num_subjects,
-        "num_rows": planned.num_rows,
-        "sha256": planned.sha256,
-    }
+def _row(job_id: str, planned: Chunk) -> dict[str, Any]:
+    values = {**asdict(planned), "job_id": job_id, "state": ChunkState.PENDING}
+    return {**values, "number": values.pop("index")}

@@ -26,8 +26,8 @@ from service.jobs.ledger.records import (
     JobRecord,
     JobState,
     Page,
+    Part,
     Progress,
-    PublishedPart,
     Submission,
 )
 from service.jobs.ledger.tables import PLAN, chunk, event, job, worker
@@ -225,7 +225,7 @@ def _existing(connection: Connection, job_id: str) -> JobRecord:
 
 
 def _chunk_record(row: Row[Any]) -> ChunkRecord:
-    part = PublishedPart(
+    part = Part(
         row.part or "",
         row.part_sha256 or "",
         row.part_bytes,
@@ -243,6 +243,7 @@ def _chunk_record(row: Row[Any]) -> ChunkRecord:
         worker_id=row.worker_id,
         num_subjects=row.num_subjects,
         num_rows=row.num_rows,
+        sha256=row.sha256,
         error_code=row.error_code,
         part=part if row.part else None,
         started_us=row.started_us,

@@ -78,8 +78,8 @@ class JobRecord:
 
 
 @dataclass(frozen=True)
-class PlannedChunk:
-    """A part of the input that is filled at once."""
+class Chunk:
+    """Rows of whole subjects that are filled at once; `sha256` is that of their file in the plan."""
 
     index: int
     num_subjects: int
@@ -88,10 +88,10 @@ class PlannedChunk:
 
 
 @dataclass(frozen=True)
-class PublishedPart:
-    """What came out of a chunk: the name of its file in the folder of the job, and its content.
+class Part:
+    """What came out of a chunk: a file of `num_filled_rows` rows, and how it came about.
 
-    `num_dropped` observations were not used.
+    `num_quarantined` subjects have no answer, `num_dropped` observations were not used.
     """
 
     name: str
@@ -108,7 +108,7 @@ class Lease:
     """The right to work on a chunk until its time is over. `epoch` is what fences a late holder off."""
 
     job: JobRecord
-    chunk: PlannedChunk
+    chunk: Chunk
     epoch: int
 
     @property
@@ -118,19 +118,16 @@ class Lease:
 
 
 @dataclass(frozen=True)
-class ChunkRecord:
-    """A chunk as the ledger has it."""
+class ChunkRecord(Chunk):
+    """A chunk as the ledger has it: who works on it, and its part once it is done."""
 
-    index: int
     state: ChunkState
     epoch: int
     num_failures: int
     num_deaths: int
     worker_id: str | None
-    num_subjects: int
-    num_rows: int
     error_code: str | None
-    part: PublishedPart | None
+    part: Part | None
     started_us: int | None
     ended_us: int | None
 

@@ -13,26 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
+from model.files import sha256_of
 from service.jobs.errors import ChunkAlteredError
-from service.jobs.publishing import sha256_of
+from service.jobs.ledger.records import Chunk
 from service.jobs.reading.rows import MAX_ROWS_PER_SUBJECT, SortedRows, TimeKind
 
 _TIME_KIND = b"time_kind"
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A file of rows of whole subjects; `sha256` is that of the file."""
-
-    index: int
-    num_subjects: int
-    num_rows: int
-    sha256: str
-
-    def path(self, folder: Path) -> Path:
-        """Return where the file is in the folder of the job."""
-        return _path(folder, self.index)
 
 
 def read_chunk(folder: Path, chunk: Chunk) -> SortedRows:
@@ -43,7 +30,7 @@ def read_chunk(folder: Path, chunk: Chunk) -> SortedRows:
     ChunkAlteredError
         If it is not there, or not as it was planned.
     """
-    path = chunk.path(folder)
+    path = chunk_path(folder, chunk.index)
     if not path.is_file():
         raise ChunkAlteredError(f"chunk {chunk.index} is missing; start the job again")
     if sha256_of(path) != chunk.sha256:
@@ -115,7 +102,7 @@ class _ChunkFile:
 
     def __init__(self, folder: Path, index: int, kind: TimeKind, schema: pa.Schema) -> None:
         self.index = index
-        self._path = _path(folder, index)
+        self._path = chunk_path(folder, index)
         described = schema.with_metadata({_TIME_KIND: str(int(kind))})
         self._writer = pa.ipc.new_file(self._path, described, options=_OPTIONS)
         self._num_subjects = 0
@@ -132,5 +119,6 @@ class _ChunkFile:
         return Chunk(self.index, self._num_subjects, self._num_rows, sha256_of(self._path))
 
 
-def _path(folder: Path, index: int) -> Path:
+def chunk_path(folder: Path, index: int) -> Path:
+    """Return where the file of a chunk is in the folder of the plan."""
     return folder / "chunks" / f"{index:06d}.arrow"

@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 
 from model.data.variables import Catalogue
-from service.errors import SeriesRefusedError
+from model.files import sha256_of_all, write_atomically
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.query import queryable_channel
 from service.jobs.errors import JobInputError
-from service.jobs.planning.chunks import Chunk, cut
+from service.jobs.ledger.records import Chunk
+from service.jobs.planning.chunks import cut
 from service.jobs.planning.sorting import SortedRuns
-from service.jobs.publishing import sha256_of_all, write_atomically
 from service.jobs.reading.rows import Rows, TimeKind, count_kinds, meant_kind
-from service.jobs.request import JobRequest, TimesTable
+from service.jobs.request import Grid, JobRequest, TimesTable
 from service.jobs.sources import open_source
 
 _PLAN_VERSION = 1
@@ -149,11 +150,18 @@ def check_request(request: JobRequest, catalogue: Catalogue, *, has_times: bool)
     Raises
     ------
     JobInputError
-        If a table of times is missing or too many, or a variable is not estimated.
+        If a table of times is missing or too many, a grid goes too far, or a variable is not
+        estimated.
     """
     if has_times != isinstance(request.fill, TimesTable):
         raise JobInputError(
             "a table of query times is given exactly where `fill` is of the kind `times_table`"
+        )
+    if isinstance(request.fill, Grid) and request.fill.forecast_hours > request.outside_hours:
+        raise JobInputError(
+            f"a grid may go on for {request.outside_hours:g} hours",
+            code=Fault.QUERY_TOO_FAR,
+            path="fill.forecast_hours",
         )
     if isinstance(request.variables, str):
         return

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.jobs.publishing import sha256_of_all
+from model.files import sha256_of_all
 
 
 @dataclass(frozen=True)

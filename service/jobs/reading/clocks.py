@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from service.errors import Fault
+from service.inference.errors import Fault
 from service.inference.times import FIRST_YEAR, LAST_YEAR, MAX_HOURS, MAX_SPAN_HOURS
 from service.jobs.reading.refusals import Refusals
 from service.jobs.reading.rows import TimeKind

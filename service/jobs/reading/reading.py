@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from model.data.cleaning import Drop, Observations, clean
 from model.data.series import Cohort, offsets_from_counts
 from model.data.variables import Catalogue
-from service.errors import Fault, SeriesRefusedError
+from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.observations import find_channel, find_conversion
 from service.jobs.reading.clocks import Clocks, RowTimes, refuse_spans, refuse_times
 from service.jobs.reading.labels import Labels

@@ -6,7 +6,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Int
 
-from service.errors import Fault
+from service.inference.errors import Fault
 
 
 @dataclass(frozen=True)

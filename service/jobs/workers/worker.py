@@ -11,18 +11,18 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
+from model.files import publish_file, sync_tree
 from service.jobs.filling.filler import Filler
 from service.jobs.folder import JobFolder
 from service.jobs.ledger.database import DatabaseError
 from service.jobs.ledger.leases import Leases
 from service.jobs.ledger.ledger import Ledger
-from service.jobs.ledger.records import UNFINISHED, JobState, Lease, PublishedPart
+from service.jobs.ledger.records import UNFINISHED, JobState, Lease
 from service.jobs.ledger.tables import PLAN
-from service.jobs.publishing import publish, sync_tree
 from service.jobs.workers.failures import failure_of
 from service.jobs.workers.reading_report import ReadingReport
 from service.jobs.workers.stalls import (
@@ -212,21 +212,11 @@ class Worker:
         part, quarantine = folder.parts / name, folder.quarantine_of(name)
         drafts = [file.with_name(f".{file.name}") for file in (part, quarantine)]
         try:
-            filled = self._filler.fill(
-                lease.job, folder.path / lease.job.plan, lease.chunk, *drafts
-            )
+            plan = folder.path / lease.job.plan
+            filled = self._filler.fill(lease.job, plan, lease.chunk, *drafts)
             for draft, published in zip(drafts, (part, quarantine), strict=True):
-                publish(draft, published)
-            found = PublishedPart(
-                name,
-                filled.sha256,
-                part.stat().st_size,
-                filled.num_filled_rows,
-                filled.num_abstained,
-                filled.num_quarantined,
-                filled.num_dropped,
-            )
-            was_published = self._leases.publish(lease, found)
+                publish_file(draft, published)
+            was_published = self._leases.publish(lease, replace(filled, name=name))
         except DatabaseError:
             raise  # it may have been entered: the file stays, and is swept if it does not count
         except Exception:

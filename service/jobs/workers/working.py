@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from service.inference.loading import open_predictor
 from service.jobs.filling.model_filler import ModelFiller
 from service.jobs.folder import make_private
 from service.jobs.ledger.database import Database, DatabaseAwayError, DatabaseError
@@ -20,6 +19,7 @@ from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.opening import database_url, jobs_dir_of
 from service.jobs.retention import clean_up
 from service.jobs.workers.worker import Worker, WorkerOptions
+from service.registry.loading import open_predictor
 from service.settings import Settings
 
 _PATIENCE_SECONDS = 60.0

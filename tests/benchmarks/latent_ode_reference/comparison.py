@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Sequence
 
-from model.data.catalogue import CATALOGUE
 from tests.benchmarks.latent_ode_reference import ours
 from tests.benchmarks.latent_ode_reference.course import Course, warm_up
 from tests.benchmarks.latent_ode_reference.reference import Reference, Settings
+from tests.catalogues import CHALLENGE
 from training.config import configure
 from training.fit import prepare
 from training.tasks import Task
@@ -22,7 +22,7 @@ def compare(given: argparse.Namespace) -> str:
     config = configure(given.preset, given.overrides, seed=given.seed)
     prepared = prepare(given.data)
     validation = Validation.of(
-        prepared.tuning, CATALOGUE, prepared.normalization, config.horizon_hours
+        prepared.tuning, CHALLENGE, prepared.normalization, config.horizon_hours
     )
     window = validation.forecast if task is Task.FORECAST else validation.imputation
     courses: list[Course] = []

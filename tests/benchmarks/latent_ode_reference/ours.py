@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from model.data.catalogue import CATALOGUE
 from tests.benchmarks.latent_ode_reference.course import Course, Point
+from tests.catalogues import CHALLENGE
 from training.checkpoint import EpochRecord
 from training.config import TrainingConfig
 from training.fit import Prepared
@@ -77,7 +77,7 @@ def _run(prepared: Prepared, validation: Validation, config: TrainingConfig, tas
     # Everything of ours that this benchmark depends on is called here. What is fitted before the
     # first step counts too.
     began = time.process_time()
-    loader = Loader(prepared.train, CATALOGUE, prepared.normalization, config)
+    loader = Loader(prepared.train, CHALLENGE, prepared.normalization, config)
     trainer = Trainer(
         loader, validation, data_sha256=prepared.dataset.sha256, device=torch.device("cpu")
     )

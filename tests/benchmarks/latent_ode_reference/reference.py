@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.series import Cohort
 from model.data.windows import Window, WindowMasks, forecast_masks, hidden_cells_masks
@@ -26,6 +25,7 @@ from model.metrics import mean_over_variables
 from tests.benchmarks.latent_ode_reference.course import Course, Point
 from tests.benchmarks.latent_ode_reference.grid import GridBatch
 from tests.benchmarks.latent_ode_reference.network import ReferenceLatentODE
+from tests.catalogues import CHALLENGE
 from training.tasks import Task
 
 _NUM_SAMPLES = 3
@@ -64,7 +64,7 @@ class Reference:
             return self._train(cpu_seconds)
 
     def _train(self, cpu_seconds: float) -> Course:
-        network = ReferenceLatentODE(len(CATALOGUE), len(CATALOGUE.statics))
+        network = ReferenceLatentODE(len(CHALLENGE), len(CHALLENGE.statics))
         optimizer = torch.optim.Adamax(network.parameters(), lr=_LEARNING_RATE)
         generator = np.random.default_rng(self.settings.seed)
         used, num_records, epoch = 0.0, 0, 0
@@ -127,7 +127,7 @@ class Reference:
                 cohort, hidden_fraction=_HIDDEN_FRACTION, generator=generator
             )
             masks = WindowMasks(hidden.context_mask, np.ones_like(hidden.target_mask))
-        return masks.split(cohort, CATALOGUE)
+        return masks.split(cohort, CHALLENGE)
 
     def _loss(self, network: ReferenceLatentODE, batch: GridBatch, weight: float) -> Tensor:
         posterior = network.encode(batch)

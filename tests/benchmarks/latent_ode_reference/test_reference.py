@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.windows import Window
 from tests.benchmarks.latent_ode_reference.course import Course, Point, warm_up
 from tests.benchmarks.latent_ode_reference.grid import GridBatch
 from tests.benchmarks.latent_ode_reference.network import ReferenceLatentODE
 from tests.benchmarks.latent_ode_reference.reference import Reference, Settings
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.tasks import Task, make_window
 
 COHORT = random_cohort(30, np.random.default_rng(0), mean_observations=200)
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
-WINDOW = make_window(COHORT, CATALOGUE, Task.FORECAST, seed=0)
+NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
+WINDOW = make_window(COHORT, CHALLENGE, Task.FORECAST, seed=0)
 
 
 def network() -> ReferenceLatentODE:
     with torch.random.fork_rng():
         torch.manual_seed(3)  # noqa: TID251  torch's layers take no generator
-        return ReferenceLatentODE(len(CATALOGUE), len(CATALOGUE.statics))
+        return ReferenceLatentODE(len(CHALLENGE), len(CHALLENGE.statics))
 
 
 def test_a_cell_of_the_grid_holds_the_mean_of_its_values() -> None:
@@ -38,7 +38,7 @@ def test_a_cell_of_the_grid_holds_the_mean_of_its_values() -> None:
         same = (steps == step) & (series.channels == channel)
         np.testing.assert_allclose(batch.inputs[row, 4, channel], values[same].mean(), rtol=1e-5)
         assert batch.observed_mask[row, 4, channel] == 1
-    assert batch.observed_mask[:, 4, : len(CATALOGUE)].sum() == len(
+    assert batch.observed_mask[:, 4, : len(CHALLENGE)].sum() == len(
         {*zip(steps, series.channels, strict=True)}
     )
 
@@ -60,7 +60,7 @@ def test_it_learns_more_than_the_variable_mean() -> None:
     # Every series has a level of its own, which only its context tells.
     own = np.random.default_rng(1).normal(size=len(COHORT))[COHORT.series_indices]
     cohort = replace(COHORT, values=NORMALIZATION.invert(own, COHORT.channels))
-    window = make_window(cohort, CATALOGUE, Task.FORECAST, seed=0)
+    window = make_window(cohort, CHALLENGE, Task.FORECAST, seed=0)
     settings = Settings(grid_hours=1.0, batch_size=10, observation_deviation=0.1, seed=0)
     reference = Reference(cohort, window, NORMALIZATION, Task.FORECAST, 24.0, settings)
     warm_up()

@@ -6,10 +6,11 @@ from typing import final
 import numpy as np
 
 from model.data.batch import Query
-from model.data.catalogue import CATALOGUE
 from model.data.series import Cohort, Series, offsets_from_counts
 from model.runtime.predictor import Request
 from tests.benchmarks.serve.bodies import TIMES_HOURS, VARIABLES
+from tests.catalogues import CHALLENGE
+from training.cohort_mapping import map_cohort
 from training.datasets.meds import read_cohort
 
 _CONTEXT_HOURS = 24.0
@@ -20,14 +21,15 @@ class Workload:
     """The stays of a MEDS dataset, each cut after a day and begun at zero."""
 
     def __init__(self, data: Path) -> None:
-        cohort = read_cohort(data, CATALOGUE).cohort
+        dataset = read_cohort(data)
+        cohort = map_cohort(dataset.cohort, dataset.catalogue, CHALLENGE).cohort
         days = (_first_day(cohort[number]) for number in range(len(cohort)))
         self._stays = Cohort.from_series([one for one in days if len(one) >= 2])
 
     def request(self, num_series: int) -> Request:
         """Ask about the first stays; where there are too few, they come again."""
         context = self._stays.select(np.arange(num_series) % len(self._stays))
-        channels = np.array([CATALOGUE.channel(name) for name in VARIABLES])
+        channels = np.array([CHALLENGE.channel(name) for name in VARIABLES])
         times = np.tile(TIMES_HOURS, len(channels))
         query = Query(
             offsets_from_counts(np.full(num_series, len(times))),

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from model.data.catalogue import CATALOGUE
 from model.data.series import Series
+from tests.catalogues import CHALLENGE
+from training.cohort_mapping import map_cohort
 from training.datasets.meds import read_cohort
 
 _CONTEXT_HOURS = 24.0
@@ -18,7 +19,8 @@ NUM_BODIES = 200
 
 def bodies(data: Path, *, num_series: int = 1) -> list[bytes]:
     """Return bodies of requests to /v1/impute, `num_series` of the first stays of a dataset in each."""
-    cohort = read_cohort(data, CATALOGUE).cohort
+    dataset = read_cohort(data)
+    cohort = map_cohort(dataset.cohort, dataset.catalogue, CHALLENGE).cohort
     found = (_series(cohort[index]) for index in range(min(NUM_BODIES, len(cohort))))
     stays = [one for one in found if one is not None]
     whole = range(0, len(stays) - num_series + 1, num_series)
@@ -30,7 +32,7 @@ def _series(series: Series) -> dict[str, Any] | None:
     is_used = times <= _CONTEXT_HOURS
     if np.count_nonzero(is_used) < 2:
         return None
-    variables = [CATALOGUE[channel] for channel in series.channels[is_used]]
+    variables = [CHALLENGE[channel] for channel in series.channels[is_used]]
     observations = {
         "time": times[is_used].round(4).tolist(),
         "variable": [variable.name for variable in variables],

@@ -24,11 +24,11 @@ from service.inference.answering import Detail
 from service.inference.answers import Answer, AnsweredSeries, ModelIdentity, Timings
 from service.inference.asking import Options
 from service.inference.batching import Asked, answer_batch
-from service.inference.loading import open_predictor, warm_up
 from service.inference.query import Reach
 from service.inference.requests import read_request, require_any
 from service.inference.schemas import ImputeRequest
 from service.inference.status import IMPUTED
+from service.registry.loading import open_predictor, warm_up
 from service.settings import Settings
 from service.wire import json_response
 

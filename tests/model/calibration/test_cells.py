@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from model.calibration import GAP_EDGES_HOURS, Surroundings
 from model.calibration.cells import CELLS_PER_CHANNEL, parent_groups
 from model.data.batch import Query
-from model.data.catalogue import CATALOGUE
 from model.data.series import offsets_from_counts
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
-NUM_CHANNELS = len(CATALOGUE)
+NUM_CHANNELS = len(CHALLENGE)
 
 
 def random_query(num_series: int, generator: np.random.Generator) -> Query:

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from model.data.batch import LARGEST_INPUT, SOLVER_BLOCK, Batch, Query, build_batch, num_knots
-from model.data.catalogue import CATALOGUE
 from model.data.cells import AFTER, BEFORE
 from model.data.neighborhoods import Neighborhoods
 from model.data.normalization import Normalization
 from model.data.own_records import OwnRecords
 from model.data.series import Cohort, offsets_from_counts
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 COHORT = random_cohort(7, np.random.default_rng(5))
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
+NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
 
 
 def _query(cohort: Cohort, generator: np.random.Generator, num_queries: int = 25) -> Query:
@@ -25,7 +25,7 @@ def _query(cohort: Cohort, generator: np.random.Generator, num_queries: int = 25
         own = generator.choice(series.times_hours, num_queries // 2)
         free = generator.uniform(-3, 60, num_queries - len(own))
         times.append(generator.permutation(np.concatenate([own, free])))
-        channels.append(generator.integers(0, len(CATALOGUE), num_queries))
+        channels.append(generator.integers(0, len(CHALLENGE), num_queries))
     return Query(
         offsets_from_counts(np.full(len(cohort), num_queries)),
         np.concatenate(times),
@@ -47,7 +47,7 @@ def _assert_nearest(
     """Compare what is said about a place with a search through its series."""
     series = COHORT[index]
     values = NORMALIZATION.apply(series.values, series.channels)
-    for channel in range(len(CATALOGUE)):
+    for channel in range(len(CHALLENGE)):
         own = series.channels == channel
         before = np.flatnonzero(own & (series.times_hours <= time))
         after = np.flatnonzero(own & (series.times_hours >= time))
@@ -121,13 +121,13 @@ def test_a_point_is_a_distinct_time_of_a_series(batch: "Batch[np.ndarray]") -> N
 
 
 def test_arrays_have_the_sizes_and_types_of_their_levels(batch: "Batch[np.ndarray]") -> None:
-    knots, points, channels = len(batch.knot_series), len(batch.point_times), len(CATALOGUE)
+    knots, points, channels = len(batch.knot_series), len(batch.point_times), len(CHALLENGE)
     assert knots == batch.knot_counts.sum()
     for around, size in ((batch.knots, knots), (batch.points, points)):
         for name, array in vars(around).items():
-            shape = (size, 2, channels) if name in ("values", "ages") else (size, channels)
-            assert array.shape == shape, name
-            assert array.dtype == np.float32, name
+            has_sides = name in ("values", "ages", "censoring")
+            assert array.shape == ((size, 2, channels) if has_sides else (size, channels)), name
+            assert array.dtype == (np.int8 if name == "censoring" else np.float32), name
     assert batch.statics.shape == batch.known_statics_mask.shape == COHORT.statics.shape
     assert np.array_equal(batch.known_statics_mask, ~np.isnan(COHORT.statics))
     assert np.all(batch.statics[~batch.known_statics_mask] == 0)
@@ -204,7 +204,7 @@ def test_an_empty_series_is_refused() -> None:
 def test_no_queries_are_no_points() -> None:
     nothing = Query(np.zeros(len(COHORT) + 1, dtype=int), np.zeros(0), np.zeros(0, dtype=int))
     made = build_batch(COHORT, nothing, NORMALIZATION)
-    assert made.points.means.shape == (0, len(CATALOGUE))
+    assert made.points.means.shape == (0, len(CHALLENGE))
     assert len(made.query_channels) == 0
 
 

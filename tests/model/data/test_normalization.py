@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.data.catalogue import CATALOGUE
 from model.data.normalization import Normalization
 from model.data.variables import Kind
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 COHORT = random_cohort(40, np.random.default_rng(2))
-NORMALIZATION = Normalization.fit(COHORT, CATALOGUE)
+NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
 
 
 def test_inverting_undoes_applying() -> None:
@@ -26,15 +26,15 @@ def test_inverting_undoes_applying() -> None:
 
 def test_the_training_cohort_has_mean_zero_and_deviation_one() -> None:
     standardized = NORMALIZATION.apply(COHORT.values, COHORT.channels)
-    for channel in range(len(CATALOGUE)):
+    for channel in range(len(CHALLENGE)):
         values = standardized[COHORT.channels == channel]
         assert abs(values.mean()) < 1e-9
         assert abs(values.std() - 1) < 1e-9
 
 
 def test_no_answer_leaves_the_plausible_range() -> None:
-    channels = np.arange(len(CATALOGUE))
-    low, high = np.array([variable.plausible_range for variable in CATALOGUE]).T
+    channels = np.arange(len(CHALLENGE))
+    low, high = np.array([variable.plausible_range for variable in CHALLENGE]).T
     for extreme in (-1e9, -30.0, 30.0, 1e9):
         values = NORMALIZATION.invert(np.full(len(channels), extreme), channels)
         assert np.all((values >= low) & (values <= high))
@@ -42,7 +42,7 @@ def test_no_answer_leaves_the_plausible_range() -> None:
 
 def test_a_variable_without_values_keeps_a_usable_scale() -> None:
     none = COHORT.keep(COHORT.channels != 4)
-    fitted = Normalization.fit(none, CATALOGUE)
+    fitted = Normalization.fit(none, CHALLENGE)
     assert np.all(np.isfinite(fitted.loc))
     assert np.all(fitted.scale > 0)
 
@@ -69,7 +69,7 @@ def test_an_interval_holds_what_would_be_recorded_as_the_value() -> None:
 
 def test_the_cells_of_a_score_cover_every_number_once() -> None:
     scores = np.arange(3.0, 16.0)
-    low, high = NORMALIZATION.interval(scores, np.full(13, CATALOGUE.channel("GCS")))
+    low, high = NORMALIZATION.interval(scores, np.full(13, CHALLENGE.channel("GCS")))
     assert (low[0], high[-1]) == (-np.inf, np.inf)
     np.testing.assert_allclose(low[1:], high[:-1], rtol=1e-12)
 
@@ -82,20 +82,20 @@ def test_the_ends_of_a_range_take_the_tails() -> None:
         ("Urine", 0.0),
         ("pH", 8.0),
     ):
-        low, high = NORMALIZATION.interval(np.array([value]), np.array([CATALOGUE.channel(name)]))
-        low_end, high_end = CATALOGUE[CATALOGUE.channel(name)].plausible_range
+        low, high = NORMALIZATION.interval(np.array([value]), np.array([CHALLENGE.channel(name)]))
+        low_end, high_end = CHALLENGE[CHALLENGE.channel(name)].plausible_range
         assert (low[0] == -np.inf) == (value == low_end)
         assert (high[0] == np.inf) == (value == high_end)
 
 
 def test_a_value_without_a_step_is_a_point() -> None:
-    channel = np.array([CATALOGUE.channel("NIMAP")])
+    channel = np.array([CHALLENGE.channel("NIMAP")])
     low, high = NORMALIZATION.interval(np.array([71.67]), channel)
     assert low == high == NORMALIZATION.apply(np.array([71.67]), channel)
 
 
 def test_only_scores_are_rounded_and_to_the_cell_that_they_lie_in() -> None:
-    score, rate = CATALOGUE.channel("GCS"), CATALOGUE.channel("HR")
+    score, rate = CHALLENGE.channel("GCS"), CHALLENGE.channel("HR")
     values = np.array([2.0, 3.5, 7.5, 7.5000001, 14.2, 99.0])
     found = NORMALIZATION.to_grid(values, np.full(6, score))
     np.testing.assert_array_equal(found, [3, 3, 7, 8, 14, 15])
@@ -109,12 +109,15 @@ def test_only_scores_are_rounded_and_to_the_cell_that_they_lie_in() -> None:
     [
         ({"resolution": 0.0}, "`resolution` of Glucose must be positive"),
         ({"resolution": 1e9}, "`resolution` of Glucose must be positive"),
-        ({"kind": Kind.ORDINAL, "resolution": None}, "Glucose is ordinal"),
+        (
+            {"kind": Kind.ORDINAL, "resolution": None},
+            "Glucose must be given: the variable is ordinal",
+        ),
     ],
 )
 def test_a_step_that_makes_no_cells_is_refused(change: dict[str, Any], expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
-        replace(CATALOGUE[CATALOGUE.channel("Glucose")], **change)
+        replace(CHALLENGE[CHALLENGE.channel("Glucose")], **change)
 
 
 def test_the_recorded_steps_are_those_of_real_records(data_root: Path) -> None:
@@ -124,7 +127,7 @@ def test_the_recorded_steps_are_those_of_real_records(data_root: Path) -> None:
         pytest.skip(f"no {path}")
     table = pandas.read_parquet(path, columns=["parameter", "value"])
     by_name = dict(iter(table.groupby("parameter", observed=True)["value"]))
-    for variable in CATALOGUE:
+    for variable in CHALLENGE:
         if variable.resolution is None:
             continue
         low, high = variable.plausible_range

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from model.data.batch import Query
-from model.data.catalogue import CATALOGUE
 from model.data.rolling import WINDOW_HOURS, roll
 from model.data.series import Cohort, Series, censoring_of, offsets_from_counts
 from model.data.windows import cut_spans, forecast_masks, hidden_cells_masks, queryable
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 from training.tasks import Task, make_window
 
@@ -37,7 +37,7 @@ def test_a_cohort_is_its_series_joined() -> None:
 
 def test_a_limit_stays_with_its_value() -> None:
     window = forecast_masks(COHORT, context_end_hours=24.0, horizon_hours=12.0).split(
-        COHORT, CATALOGUE
+        COHORT, CHALLENGE
     )
     query = Query.at(LONG)
     for cohort in (
@@ -46,7 +46,7 @@ def test_a_limit_stays_with_its_value() -> None:
         window.target,
         cut_spans(LONG, span_hours=48.0),
         roll(LONG, query).context,
-        make_window(LONG, CATALOGUE, Task.FORECAST, seed=0).context,
+        make_window(LONG, CHALLENGE, Task.FORECAST, seed=0).context,
         Cohort.from_series(list(LONG)),
     ):
         assert cohort.censoring.dtype == np.int8
@@ -73,7 +73,7 @@ def test_selecting_returns_the_chosen_series_in_order() -> None:
 
 def test_a_forecast_context_ends_where_the_target_begins() -> None:
     window = forecast_masks(COHORT, context_end_hours=24.0, horizon_hours=12.0).split(
-        COHORT, CATALOGUE
+        COHORT, CHALLENGE
     )
     assert window.context.times_hours.max() < 24 <= window.target.times_hours.min()
     assert window.target.times_hours.max() <= 36
@@ -87,10 +87,10 @@ def test_hidden_cells_and_context_are_the_series() -> None:
 
 
 def test_a_variable_that_is_never_estimated_is_no_target() -> None:
-    state = ~queryable(CATALOGUE)
-    assert [CATALOGUE[channel].name for channel in np.flatnonzero(state)] == ["MechVent"]
+    state = ~queryable(CHALLENGE)
+    assert [CHALLENGE[channel].name for channel in np.flatnonzero(state)] == ["MechVent"]
     masks = hidden_cells_masks(COHORT, hidden_fraction=0.5, generator=np.random.default_rng(0))
-    assert not np.any(state[masks.split(COHORT, CATALOGUE).target.channels])
+    assert not np.any(state[masks.split(COHORT, CHALLENGE).target.channels])
 
 
 def test_cutting_spans_keeps_every_observation_in_windows_of_the_length() -> None:

@@ -11,11 +11,11 @@ from jaxtyping import Float
 from model.artifact import Artifact, load_artifact
 from model.config import LatentODEConfig
 from model.data.batch import Batch, Query
-from model.data.catalogue import CATALOGUE
 from model.data.series import offsets_from_counts
 from model.runtime.decoding import Decoded, decode
 from model.runtime.network import Network, NetworkOutput
 from model.runtime.torch_network import TorchNetwork
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 COHORT = random_cohort(6, np.random.default_rng(4))
@@ -56,7 +56,7 @@ def decoded(artifact: Artifact, network: Network) -> Decoded:
     query = Query(
         offsets_from_counts(np.full(len(COHORT), PER_SERIES)),
         generator.uniform(-3, 60, size),
-        generator.integers(0, len(CATALOGUE), size),
+        generator.integers(0, len(CHALLENGE), size),
     )
     noise = generator.standard_normal((NUM_DRAWS, 1, artifact.config.latent_dim))
     return decode(network, artifact.normalization, COHORT, query, noise)

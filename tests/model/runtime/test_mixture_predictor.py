@@ -10,16 +10,16 @@ from scipy import stats
 from model.artifact import Artifact, load_artifact
 from model.calibration import KNOTS, Calibration, LevelMaps
 from model.data.batch import Query
-from model.data.catalogue import CATALOGUE
 from model.data.series import offsets_from_counts
 from model.runtime.backends import load_predictor
 from model.runtime.predictor import Prediction, Request
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 COHORT = random_cohort(3, np.random.default_rng(0))
-SCORE = CATALOGUE.channel("GCS")
+SCORE = CHALLENGE.channel("GCS")
 TIMES = np.linspace(0, 60, 9)
-CHANNELS = np.array([CATALOGUE.channel(name) for name in ("HR", "SaO2", "GCS", "Lactate")])
+CHANNELS = np.array([CHALLENGE.channel(name) for name in ("HR", "SaO2", "GCS", "Lactate")])
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 QUERY = Query(
     offsets_from_counts(np.full(3, len(TIMES) * len(CHANNELS))),
@@ -69,7 +69,7 @@ def test_scores_are_answered_on_their_grid_and_nothing_leaves_its_range(artifact
     for numbers in (found.quantiles, found.samples):
         own = numbers[:, QUERY.channels == SCORE]
         np.testing.assert_array_equal(own, np.rint(own))
-        low, high = np.array([CATALOGUE[one].plausible_range for one in QUERY.channels]).T
+        low, high = np.array([CHALLENGE[one].plausible_range for one in QUERY.channels]).T
         assert np.all((numbers >= low) & (numbers <= high))
     assert np.all(np.diff(found.quantiles, axis=0) >= 0)
 
@@ -83,8 +83,8 @@ def test_samples_follow_the_calibrated_quantiles(artifact: Artifact) -> None:
 
 
 def test_an_answer_as_wide_as_the_population_is_known_to_say_nothing(artifact: Artifact) -> None:
-    everywhere = np.tile([-1e-3, 1e-3], (len(CATALOGUE), 1))
-    nowhere = np.tile([-1e3, 1e3], (len(CATALOGUE), 1))
+    everywhere = np.tile([-1e-3, 1e-3], (len(CHALLENGE), 1))
+    nowhere = np.tile([-1e3, 1e3], (len(CHALLENGE), 1))
     assert not predict(artifact).is_uninformative.any()
     assert not predict(artifact, population=nowhere).is_uninformative.any()
     found = predict(artifact, population=everywhere)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from model.artifact import Artifact, load_artifact
-from model.data.catalogue import CATALOGUE
 from model.errors import ArtifactError
 from model.golden import Golden
 from model.runtime.backends import Backend, load_predictor
 from model.runtime.mixture_predictor import MixturePredictor
 from model.runtime.self_test import LARGEST_DIFFERENCE, answer_golden, self_test
 from tests.artifacts import write_again
+from tests.catalogues import CHALLENGE
 
 
 def predictor_of(artifact: Artifact, backend: Backend = "torch") -> MixturePredictor:
@@ -102,7 +102,7 @@ def test_a_score_may_fall_to_the_next_step_and_no_further(tiny_artifact: Path) -
     artifact = with_golden(tiny_artifact, seed=2)
     golden = artifact.golden
     assert golden is not None
-    scores = np.flatnonzero(golden.questions.query.channels == CATALOGUE.channel("GCS"))
+    scores = np.flatnonzero(golden.questions.query.channels == CHALLENGE.channel("GCS"))
     assert len(scores)
     for steps, passes in ((1, True), (2, False)):
         quantiles = golden.quantiles.copy()

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model.artifact import load_artifact
+from model.files import sha256_of, sha256_of_all
 from service.jobs.folder import JobFolder, make_private
 from service.jobs.keeping import keep_artifact
 from service.jobs.ledger.database import Database
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.records import JobRecord
-from service.jobs.publishing import sha256_of, sha256_of_all
 from service.jobs.request import JobRequest
 from service.jobs.submitting import JobInput, new_submission
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import final
 
 from service.jobs.errors import ChunkAlteredError
-from service.jobs.filling.filler import Filled
 from service.jobs.folder import JobFolder
-from service.jobs.ledger.records import JobRecord, PlannedChunk
+from service.jobs.ledger.records import Chunk, JobRecord, Part
 
 LINES_PER_CHUNK = 3
 
@@ -37,20 +36,18 @@ class LineFiller:
 
     def plan(
         self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
-    ) -> Sequence[PlannedChunk]:
+    ) -> Sequence[Chunk]:
         lines = folder.source(job.source).read_text().splitlines(keepends=True)
-        chunks: list[PlannedChunk] = []
+        chunks: list[Chunk] = []
         for start in range(0, len(lines), LINES_PER_CHUNK):
             own = lines[start : start + LINES_PER_CHUNK]
             file = plan / f"{len(chunks)}.txt"
             file.write_text("".join(own))
-            chunks.append(PlannedChunk(len(chunks), len(own), len(own), _sha256(file)))
+            chunks.append(Chunk(len(chunks), len(own), len(own), _sha256(file)))
             tell(start + len(own))
         return chunks
 
-    def fill(
-        self, _job: JobRecord, plan: Path, chunk: PlannedChunk, part: Path, quarantine: Path
-    ) -> Filled:
+    def fill(self, _job: JobRecord, plan: Path, chunk: Chunk, part: Path, quarantine: Path) -> Part:
         self.before_fill(chunk.index)
         with self._lock:
             self.filled.append(chunk.index)
@@ -61,7 +58,9 @@ class LineFiller:
         part.write_text(output_of([line for line in lines if line != "bad"]))
         bad = [line for line in lines if line == "bad"]
         quarantine.write_text("".join('{"code": "bad"}\n' for _ in bad))
-        return Filled(_sha256(part), len(lines) - len(bad), 0, len(bad))
+        return Part(
+            part.name, _sha256(part), part.stat().st_size, len(lines) - len(bad), 0, len(bad)
+        )
 
     def suffix(self, _job: JobRecord) -> str:
         return ".txt"

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from model.data.catalogue import CATALOGUE
 from model.runtime.predictor import Predictor
-from service.jobs.filling.filling import ChunkResult, fill_chunk
+from service.jobs.filling.filling import fill_chunk
+from service.jobs.ledger.records import Part
 from service.jobs.planning.plan import Plan, make_plan
 from service.jobs.request import JobRequest
+from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 Json = dict[str, Any]
@@ -28,7 +29,7 @@ class Filled:
 
     folder: Path
     plan: Plan
-    results: tuple[ChunkResult, ...]
+    results: tuple[Part, ...]
 
     @property
     def parts(self) -> list[bytes]:
@@ -91,13 +92,13 @@ def observations(num_subjects: int, seed: int = 0, **changes: Any) -> list[Json]
     found: list[Json] = []
     for number, series in enumerate(cohort):
         subject = f"s{number:03d}"
-        for static, value in zip(CATALOGUE.statics, series.statics, strict=True):
+        for static, value in zip(CHALLENGE.statics, series.statics, strict=True):
             if not np.isnan(value) and not static.categories:
                 found.append(row(subject, None, static.name, round(float(value), 1), None))
         for time, channel, value in zip(
             series.times_hours, series.channels, series.values, strict=True
         ):
-            variable = CATALOGUE[int(channel)]
+            variable = CHALLENGE[int(channel)]
             rounded = float(f"{value:.4g}")
             found.append(row(subject, round(float(time), 4), variable.name, rounded, variable.unit))
     return found
@@ -173,7 +174,7 @@ def write_meds(path: Path, rows: Sequence[Json]) -> Path:
 
 def write_fhir(path: Path, rows: Sequence[Json]) -> Path:
     """Write rows as Observations; statics are not observations and are left out."""
-    channels = CATALOGUE.channels
+    channels = CHALLENGE.channels
     resources = [
         {
             "resourceType": "Observation",
@@ -184,7 +185,7 @@ def write_fhir(path: Path, rows: Sequence[Json]) -> Path:
                     {"system": "urn:local", "code": "x"},
                     {
                         "system": "http://loinc.org",
-                        "code": CATALOGUE[channels[one["variable"]]].loinc,
+                        "code": CHALLENGE[channels[one["variable"]]].loinc,
                     },
                 ]
             },

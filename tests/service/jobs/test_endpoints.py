@@ -301,6 +301,32 @@ def test_more_jobs_than_the_limit_are_refused(
         desk.submit()
 
 
+def test_a_job_keeps_the_limit_of_the_server_that_took_it(
+    predictor: Predictor, tiny_artifact: Path, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {
+        "artifact": tiny_artifact,
+        "jobs_dir": tmp_path / "jobs",
+        "job_workers": 0,
+        "max_outside_hours": 24.0,
+    }
+    with serving(predictor, **settings) as client:
+        # The worker has another limit.
+        desk = Desk(client, {**settings, "max_outside_hours": 1_000.0})
+        far = {**REQUEST, "fill": {"kind": "grid", "minutes": 240, "forecast_hours": 25}}
+        problem(desk.post(far), 422, "query_too_far")
+        problem(desk.post({**REQUEST, "max_outside_hours": 25}), 422, "invalid_job_input")
+        ids = [
+            desk.submit(
+                {**REQUEST, "fill": {"kind": "grid", "minutes": 240, "forecast_hours": 24}}
+            ),
+            desk.submit({**REQUEST, "max_outside_hours": 2}),
+        ]
+        assert [desk.get(one)["request"]["max_outside_hours"] for one in ids] == [24, 2]
+        desk.work()
+        assert {desk.get(one)["state"] for one in ids} == {"succeeded"}
+
+
 def test_a_server_without_a_folder_takes_no_jobs(client: httpx.Client) -> None:
     problem(client.get("/v1/jobs"), 404, "jobs_disabled")
     problem(client.post("/v1/jobs", files={"input": b""}), 404, "jobs_disabled")

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from model.data.catalogue import CATALOGUE
 from model.runtime.predictor import Predictor
-from service.errors import Fault
 from service.inference.answers import Status
+from service.inference.errors import Fault
 from service.jobs.errors import JobInputError
 from service.jobs.filling.answers import Origin
 from service.jobs.planning.plan import make_plan
 from service.jobs.request import InputFormat, JobRequest
+from tests.catalogues import CHALLENGE
 from tests.service.jobs.tables import Filled, Json, fill, observations, row
 
 NAMES = st.sampled_from(
@@ -92,7 +92,7 @@ def check(filled: Filled, rows: list[Json], alone: Filled) -> None:
             one["status"] == Status.ABSTAINED and one["origin"] != Origin.OBSERVED
         )
         if one["value"] is not None:
-            low, high = CATALOGUE[CATALOGUE.channel(one["variable"])].plausible_range
+            low, high = CHALLENGE[CHALLENGE.channel(one["variable"])].plausible_range
             slack = 1e-5 * max(abs(low), abs(high))
             assert low - slack <= one["value"] <= high + slack
     own = [one for one in filled.rows if one["subject_id"] == "good"]
@@ -163,7 +163,7 @@ def test_any_bytes_are_read_or_refused(
     (folder / "in").write_bytes(content)
     try:
         request = JobRequest(format=InputFormat(input_format))
-        plan = make_plan(folder / "in", request, folder / "job", CATALOGUE)
+        plan = make_plan(folder / "in", request, folder / "job", CHALLENGE)
     except JobInputError:
         return
     assert plan.num_subjects >= 1

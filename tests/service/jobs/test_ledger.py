@@ -9,11 +9,11 @@ from service.jobs.ledger.database import Database, DatabaseError
 from service.jobs.ledger.leases import Leases
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.records import (
+    Chunk,
     Failure,
     JobState,
     Lease,
-    PlannedChunk,
-    PublishedPart,
+    Part,
     Submission,
 )
 from service.jobs.ledger.tables import PLAN
@@ -29,9 +29,9 @@ def submission(job_id: str = JOB, *, share: float = 1.0, key: str | None = None)
     return Submission(job_id, "{}", "input/table", "0" * 64, "icu", "1", "f" * 64, share, None, key)
 
 
-def part(lease: Lease, *, num_quarantined: int = 0) -> PublishedPart:
+def part(lease: Lease, *, num_quarantined: int = 0) -> Part:
     name = f"{lease.chunk.index:06d}-{lease.epoch}.parquet"
-    return PublishedPart(name, "e" * 64, 100, 10, 1, num_quarantined)
+    return Part(name, "e" * 64, 100, 10, 1, num_quarantined)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def claimed(leases: Leases, worker_id: str = "w1") -> Lease:
 
 def planned(ledger: Ledger, leases: Leases, *, num_chunks: int, share: float = 1.0) -> None:
     job = ledger.submit(submission(share=share))
-    chunks = [PlannedChunk(index, 4, 40, "c" * 64) for index in range(num_chunks)]
+    chunks = [Chunk(index, 4, 40, "c" * 64) for index in range(num_chunks)]
     plan = claimed(leases)
     assert (plan.job.id, plan.chunk.index) == (job.id, PLAN)
     assert leases.publish_plan(plan, "plan-1", chunks)
@@ -138,8 +138,8 @@ def test_a_zombie_cannot_publish_a_plan(ledger: Ledger, leases: Leases, clock: S
     zombie = claimed(leases, "w1")
     clock.seconds += LEASE_SECONDS + 1
     heir = claimed(leases, "w2")
-    assert leases.publish_plan(heir, "plan-2", [PlannedChunk(0, 1, 1, "")])
-    assert not leases.publish_plan(zombie, "plan-1", [PlannedChunk(0, 9, 9, "")])
+    assert leases.publish_plan(heir, "plan-2", [Chunk(0, 1, 1, "")])
+    assert not leases.publish_plan(zombie, "plan-1", [Chunk(0, 9, 9, "")])
     assert ledger.progress(JOB).num_subjects == 1
 
 
@@ -309,7 +309,7 @@ def test_a_job_of_another_protocol_waits(
     ledger: Ledger, leases: Leases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("service.jobs.ledger.ledger.JOB_PROTOCOL", 2)
+        patched.setattr("service.jobs.ledger.ledger.JOB_PROTOCOL", 3)
         ledger.submit(submission())
     assert leases.claim("w1") is None
 

@@ -12,7 +12,7 @@ import pytest
 
 from model.artifact import Artifact
 from model.runtime.predictor import Prediction, Predictor, Request
-from service.errors import Fault
+from service.inference.errors import Fault
 from service.jobs.filling import choosing
 from service.jobs.filling.filling import PREDICTION_FAILED
 from service.jobs.planning import chunks

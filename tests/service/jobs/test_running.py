@@ -12,15 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.data.catalogue import CATALOGUE
 from model.runtime.predictor import Predictor
-from service.errors import Fault, ServiceError
+from service.errors import ServiceError
+from service.inference.errors import Fault
 from service.jobs.errors import ChunkAlteredError, JobInputError
-from service.jobs.planning.chunks import cut, read_chunk
+from service.jobs.planning.chunks import chunk_path, cut, read_chunk
 from service.jobs.planning.plan import load_plan, make_plan
 from service.jobs.planning.sorting import SortedRuns
 from service.jobs.reading.rows import TimeKind, schema
 from service.jobs.request import InputFormat, JobRequest
+from service.jobs.submitting import limited
+from tests.catalogues import CHALLENGE
 from tests.service.jobs.tables import (
     fill,
     observations,
@@ -34,13 +36,13 @@ ROWS = observations(7, seed=9, mean_observations=10)
 
 def test_an_altered_chunk_is_refused(tmp_path: Path) -> None:
     source = write_parquet(tmp_path / "in.parquet", ROWS)
-    plan = make_plan(source, JobRequest(format=InputFormat.PARQUET), tmp_path / "job", CATALOGUE)
+    plan = make_plan(source, JobRequest(format=InputFormat.PARQUET), tmp_path / "job", CHALLENGE)
     assert load_plan(tmp_path / "job") == plan
     (chunk,) = plan.chunks
     assert read_chunk(tmp_path / "job", chunk).table.num_rows == len(ROWS) == chunk.num_rows
     with pytest.raises(ChunkAlteredError, match="not the file that was planned"):
         read_chunk(tmp_path / "job", replace(chunk, sha256="0" * 64))
-    chunk.path(tmp_path / "job").unlink()
+    chunk_path(tmp_path / "job", chunk.index).unlink()
     with pytest.raises(ChunkAlteredError, match="missing"):
         read_chunk(tmp_path / "job", chunk)
 
@@ -50,7 +52,7 @@ def test_a_result_tells_the_hash_of_its_part(predictor: Predictor, tmp_path: Pat
     filled = fill(predictor, source, tmp_path / "out")
     (result,) = filled.results
     assert result.sha256 == hashlib.sha256(filled.parts[0]).hexdigest()
-    assert result.num_rows == filled.table.num_rows
+    assert result.num_filled_rows == filled.table.num_rows
     assert result.num_abstained == sum(one["status"] == "abstained" for one in filled.rows)
 
 
@@ -69,6 +71,7 @@ def test_a_table_of_times_is_answered_as_it_asks(predictor: Predictor, tmp_path:
         format="csv",
         fill={"kind": "times_table"},
         variables=["HR"],
+        max_outside_hours=168,
     )
     found = [(one["subject_id"], one["time"]) for one in filled.rows]
     assert found == [("s002", 1.5), ("s002", 5.25), ("s005", 60.0)]
@@ -77,6 +80,21 @@ def test_a_table_of_times_is_answered_as_it_asks(predictor: Predictor, tmp_path:
         fill(predictor, source, tmp_path / "b", format="csv", fill={"kind": "times_table"})
     with pytest.raises(JobInputError, match="times_table"):
         fill(predictor, source, tmp_path / "c", format="csv", times=times)
+
+
+def test_how_far_a_job_may_ask_is_part_of_the_job(predictor: Predictor, tmp_path: Path) -> None:
+    source = write_parquet(tmp_path / "in.parquet", [row("a", 1.0, "HR", 80.0)])
+    times = write_parquet(tmp_path / "times.parquet", [{"subject_id": "a", "time": 31.0}])
+    asked = {"fill": {"kind": "times_table"}, "times": times}
+    near = fill(predictor, source, tmp_path / "near", max_outside_hours=29, **asked)
+    assert near.quarantined == {"a": Fault.QUERY_TOO_FAR}
+    assert fill(predictor, source, tmp_path / "far", max_outside_hours=30, **asked).rows
+    grid = {"kind": "grid", "forecast_hours": 30}
+    with pytest.raises(JobInputError, match="29 hours") as caught:
+        fill(predictor, source, tmp_path / "grid", max_outside_hours=29, fill=grid)
+    assert (caught.value.code, caught.value.path) == ("query_too_far", "fill.forecast_hours")
+    with pytest.raises(JobInputError, match="at most 29"):
+        limited(JobRequest(format=InputFormat.CSV, max_outside_hours=30), max_outside_hours=29)
 
 
 @pytest.mark.parametrize("variables", [["HR", "nonsense"], ["MechVent"]])

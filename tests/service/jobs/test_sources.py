@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.data.catalogue import CATALOGUE
 from service.jobs.errors import JobInputError
 from service.jobs.planning.plan import make_plan
 from service.jobs.reading.rows import Rows
 from service.jobs.request import InputFormat, JobRequest
 from service.jobs.sources import open_source
+from tests.catalogues import CHALLENGE
 from tests.service.jobs.tables import Json, row, write_csv, write_ndjson, write_parquet
 
 ROWS = [
@@ -26,7 +26,7 @@ ROWS = [
 
 def read(path: Path, input_format: str, **options: Any) -> list[Rows]:
     return list(
-        open_source(path, JobRequest(format=InputFormat(input_format), **options), CATALOGUE)
+        open_source(path, JobRequest(format=InputFormat(input_format), **options), CHALLENGE)
     )
 
 
@@ -102,7 +102,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, input_format: str, content:
     path.write_bytes(content)
     request = JobRequest(format=InputFormat(input_format))
     with pytest.raises(JobInputError) as caught:
-        make_plan(path, request, tmp_path / "job", CATALOGUE)
+        make_plan(path, request, tmp_path / "job", CHALLENGE)
     assert "Traceback" not in str(caught.value)
 
 

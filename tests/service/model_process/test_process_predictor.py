@@ -16,7 +16,6 @@ import pytest
 
 from model.artifact import Artifact, load_artifact
 from model.data.batch import Query
-from model.data.catalogue import CATALOGUE
 from model.data.series import offsets_from_counts
 from model.errors import ArtifactError
 from model.runtime.backends import load_predictor
@@ -24,13 +23,14 @@ from model.runtime.predictor import Prediction, Request
 from service.model_process.messages import ModelProcessError
 from service.model_process.process_predictor import ProcessPredictor
 from service.registry.loaded import LoadedModels
+from tests.catalogues import CHALLENGE
 from tests.conftest import REPOSITORY
 from tests.series import random_cohort
 
 SECONDS = 60.0
 COHORT = random_cohort(3, np.random.default_rng(0))
 TIMES_HOURS = np.linspace(0.0, 60.0, 9)
-CHANNELS = np.array([CATALOGUE.channel(name) for name in ("HR", "GCS", "Lactate")])
+CHANNELS = np.array([CHALLENGE.channel(name) for name in ("HR", "GCS", "Lactate")])
 QUERY = Query(
     offsets_from_counts(np.full(3, len(TIMES_HOURS) * len(CHANNELS))),
     np.tile(np.repeat(TIMES_HOURS, len(CHANNELS)), 3),

@@ -10,7 +10,8 @@ import pytest
 
 from model.artifact import load_artifact
 from model.runtime.predictor import Predictor
-from service.errors import InvalidRequestError, NotReadyError
+from service.errors import InvalidRequestError
+from service.registry.errors import NotReadyError
 from service.registry.following import RegistryFollower
 from service.registry.loaded import LoadedModels, Refusal
 from service.registry.registry import Activation, Registry

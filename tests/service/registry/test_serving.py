@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from model.runtime.predictor import Predictor
-from service.inference.loading import open_predictor
+from service.registry.loading import open_predictor
 from service.registry.registry import Activation, Registry
 from tests.service.answers import assert_same
 from tests.service.conftest import serving

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.data.catalogue import CATALOGUE
+from tests.catalogues import CHALLENGE
 from training.datasets.codes import CodeMap, Target, read_code_map, resolve, split_unit
 from training.datasets.errors import SourceFormatError
 
@@ -52,7 +52,7 @@ def test_a_unit_is_split_off(code: str, parts: tuple[str, str]) -> None:
 
 
 def test_the_map_wins_over_the_catalogue() -> None:
-    assert resolve("HR", CATALOGUE, CodeMap({"HR": Target("RespRate")})) == Target("RespRate")
+    assert resolve("HR", CHALLENGE, CodeMap({"HR": Target("RespRate")})) == Target("RespRate")
 
 
 @pytest.mark.parametrize(

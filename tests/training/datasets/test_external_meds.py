@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.data.catalogue import CATALOGUE
+from tests.catalogues import CHALLENGE
 from training.datasets.codes import CodeMap, Target
 from training.datasets.errors import SourceFormatError
 from training.datasets.external_meds import read_external_meds
@@ -26,7 +26,7 @@ def events(*rows: tuple[int, str | None, str, float | None]) -> pd.DataFrame:
 
 
 def imported(path: Path, code_map: CodeMap | None = None) -> Imported:
-    return import_table(read_external_meds(path, code_map=code_map), catalogue=CATALOGUE)
+    return import_table(read_external_meds(path, code_map=code_map), catalogue=CHALLENGE)
 
 
 def written(path: Path, table: pd.DataFrame) -> Path:
@@ -182,7 +182,7 @@ def test_the_real_demo_balances(data_root: Path, tmp_path: Path) -> None:
     cohort = read_cohort(tmp_path / "out").cohort
     assert len(cohort.values) == report.kept_observations
     assert (cohort.times_hours[cohort.offsets[:-1]] == 0).all()
-    sex = cohort.statics[:, CATALOGUE.static_positions["sex"]]
+    sex = cohort.statics[:, CHALLENGE.static_positions["sex"]]
     assert (np.sum(sex == 0), np.sum(sex == 1)) == (43, 57)
-    temperatures = cohort.values[cohort.channels == CATALOGUE.channel("Temp")]
+    temperatures = cohort.values[cohort.channels == CHALLENGE.channel("Temp")]
     assert 36.5 < np.median(temperatures) < 37.5

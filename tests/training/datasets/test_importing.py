@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from model.data.catalogue import CATALOGUE
 from model.data.decimals import decimal_float64
 from model.data.units import accepted_units, conversion
+from tests.catalogues import CHALLENGE
 from tests.training.datasets.raw import Row, raw_table
 from training.datasets.codes import NO_MAP, CodeMap, Target
 from training.datasets.importing import Imported, import_table
@@ -30,7 +30,7 @@ ROWS = st.lists(
 
 
 def imported(rows: list[Row], code_map: CodeMap = NO_MAP) -> Imported:
-    return import_table(raw_table(rows), catalogue=CATALOGUE, code_map=code_map)
+    return import_table(raw_table(rows), catalogue=CHALLENGE, code_map=code_map)
 
 
 def reasons(result: Imported) -> dict[str, int]:
@@ -74,7 +74,7 @@ def test_importing_what_was_imported_changes_nothing(rows: list[Row]) -> None:
 def test_the_table_is_sorted_and_holds_each_key_once(rows: list[Row]) -> None:
     table = imported(rows).table
     moments = table["time"].to_numpy("datetime64[us]").astype(np.int64)  # NaT comes first
-    order = [*CATALOGUE.channels, *CATALOGUE.static_positions]
+    order = [*CHALLENGE.channels, *CHALLENGE.static_positions]
     keys = list(
         zip(
             table["subject_id"], moments, [order.index(code) for code in table["code"]], strict=True
@@ -99,9 +99,9 @@ def test_a_code_map_names_what_the_catalogue_does_not_know() -> None:
     assert table["numeric_value"].tolist() == pytest.approx([80.0, 37.0])
 
 
-@pytest.mark.parametrize("variable", CATALOGUE.variables, ids=lambda v: v.name)
+@pytest.mark.parametrize("variable", CHALLENGE.variables, ids=lambda v: v.name)
 def test_a_value_is_the_same_in_whichever_unit_it_comes(variable: object) -> None:
-    owner = next(v for v in CATALOGUE if v is variable)
+    owner = next(v for v in CHALLENGE if v is variable)
     low, high = owner.plausible_range
     value = low + 0.37 * (high - low)
     for unit in accepted_units(owner):
@@ -158,7 +158,7 @@ def test_repeated_statics_are_averaged_and_conflicting_categories_are_unknown() 
 def test_a_subject_without_observation_is_named_and_left_out() -> None:
     rows: list[Row] = [(1, 0.5, "HR", 80.0, None), (2, None, "sex", 1.0, None)]
     rows += [(3, 1.0, "HR", 0.0, None)]
-    result = import_table(raw_table(rows, subjects=[4]), catalogue=CATALOGUE)
+    result = import_table(raw_table(rows, subjects=[4]), catalogue=CHALLENGE)
     assert result.report.subjects_without_observations == (2, 3, 4)
     assert result.report.subjects_read == 4
     assert result.report.subjects_kept == 1

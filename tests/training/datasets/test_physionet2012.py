@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.data.catalogue import CATALOGUE
+from tests.catalogues import CHALLENGE
 from training.datasets.errors import SourceFormatError
 from training.datasets.importing import Imported, import_table
 from training.datasets.meds import read_cohort
@@ -27,7 +27,7 @@ def stay(folder: Path, record: int, *lines: str, header: str = HEADER, end: str 
 
 
 def imported(folder: Path) -> Imported:
-    return import_table(read_physionet2012(folder), catalogue=CATALOGUE)
+    return import_table(read_physionet2012(folder), catalogue=CHALLENGE)
 
 
 def values_of(result: Imported, code: str) -> list[float]:
@@ -214,7 +214,7 @@ def test_impossible_real_values_are_dropped_for_the_right_reason(
     # The first Weight at 00:00 is the descriptor.
     weights = sample_rows[(sample_rows["Parameter"] == "Weight") & (sample_rows["Time"] == "00:00")]
     is_series.loc[weights.drop_duplicates("record").index] = False
-    for variable in CATALOGUE:
+    for variable in CHALLENGE:
         values = sample_rows.loc[is_series & (sample_rows["Parameter"] == variable.name), "Value"]
         low, high = variable.plausible_range
         outside = int(((values < low) | (values > high)).sum())

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.data.catalogue import CATALOGUE
 from model.data.cleaning import Observations, clean
 from model.data.variables import Kind, Static, Variable
+from tests.catalogues import CHALLENGE
 from training.datasets import simulated
 from training.datasets.population import draw
 from training.datasets.simulated import CHARTED, MEAN_OF, ORIGIN, Simulation, simulate
 from training.datasets.trajectory import Trajectory, follow
 
-ITEMS: tuple[Variable | Static, ...] = (*CATALOGUE.variables, *CATALOGUE.statics)
+ITEMS: tuple[Variable | Static, ...] = (*CHALLENGE.variables, *CHALLENGE.statics)
 SEED = 7
 NUM_SUBJECTS = 150
 
@@ -72,7 +72,7 @@ def test_rows_are_sorted_by_subject_time_and_code_with_statics_first(
 def test_units_are_the_catalogues_and_only_statics_have_no_time(cohort: Simulation) -> None:
     units = {item.name: item.unit for item in ITEMS}
     assert (cohort.table["unit"] == cohort.table["code"].map(units)).all()
-    is_static = cohort.table["code"].isin([static.name for static in CATALOGUE.statics])
+    is_static = cohort.table["code"].isin([static.name for static in CHALLENGE.statics])
     assert (cohort.table["time"].isna() == is_static).all()
     statics = cohort.table[is_static].groupby("code")["subject_id"].nunique()
     assert (statics[["age_years", "sex", "icu_type"]] == NUM_SUBJECTS).all()
@@ -100,10 +100,10 @@ def test_cleaning_drops_nothing(cohort: Simulation) -> None:
         Observations(
             rows["subject_id"].to_numpy(),
             rows["hours"].to_numpy(),
-            np.array([CATALOGUE.channel(code) for code in rows["code"]]),
+            np.array([CHALLENGE.channel(code) for code in rows["code"]]),
             rows["numeric_value"].to_numpy(dtype=np.float64),
         ),
-        CATALOGUE,
+        CHALLENGE,
     )
     assert cleaned.report.drops == ()
     assert cleaned.report.kept == len(rows)
@@ -138,10 +138,10 @@ def test_a_shorter_stay_is_the_beginning_of_the_longer_one() -> None:
 
 def test_the_truth_has_every_level_every_half_hour(cohort: Simulation) -> None:
     assert cohort.truth["numeric_value"].notna().all()
-    kinds = {variable.name: variable.kind for variable in CATALOGUE}
+    kinds = {variable.name: variable.kind for variable in CHALLENGE}
     codes = set(cohort.truth["code"])
     assert {kinds[code] for code in codes} == {Kind.LEVEL, Kind.ORDINAL}
-    assert codes == set(cohort.table["code"]) - {static.name for static in CATALOGUE.statics} - {
+    assert codes == set(cohort.table["code"]) - {static.name for static in CHALLENGE.statics} - {
         "Urine",
         "MechVent",
     }

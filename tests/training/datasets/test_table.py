@@ -6,12 +6,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from model.data.catalogue import CATALOGUE
+from tests.catalogues import CHALLENGE
 from training.datasets.codes import CodeMap, Target
 from training.datasets.errors import DatasetError, EmptySourceError, SourceFormatError
 from training.datasets.importing import Imported, import_table
 from training.datasets.meds import read_cohort
 from training.datasets.sources import KINDS, import_source
+from training.datasets.subject_numbers import subject_numbers
 from training.datasets.table import TableColumns, TimeFormat, read_table
 
 TEXT = """subject_id,time,variable,value,unit
@@ -24,7 +25,7 @@ TEXT = """subject_id,time,variable,value,unit
 
 
 def imported(path: Path, **options: object) -> Imported:
-    return import_table(read_table(path, **options), catalogue=CATALOGUE)  # type: ignore[arg-type]
+    return import_table(read_table(path, **options), catalogue=CHALLENGE)  # type: ignore[arg-type]
 
 
 def csv_file(folder: Path, text: str, name: str = "table.csv") -> Path:
@@ -135,7 +136,7 @@ def test_dates_are_read_as_iso_8601(tmp_path: Path, text: str, moment: str) -> N
     path = csv_file(tmp_path, f"subject_id,time,variable,value\n1,{text},HR,80\n")
     raw = read_table(path)
     assert not raw.is_relative
-    assert import_table(raw, catalogue=CATALOGUE).table["time"].tolist() == [pd.Timestamp(moment)]
+    assert import_table(raw, catalogue=CHALLENGE).table["time"].tolist() == [pd.Timestamp(moment)]
 
 
 def test_typed_dates_and_text_dates_are_the_same(tmp_path: Path) -> None:
@@ -173,16 +174,17 @@ def test_what_cannot_be_read_is_counted_by_reason(tmp_path: Path) -> None:
     }
 
 
-def test_subjects_that_are_no_integers_are_numbered_in_their_order(tmp_path: Path) -> None:
+def test_subjects_that_are_no_integers_keep_their_identifiers(tmp_path: Path) -> None:
     rows = [f"{name},0,HR,{rate}" for name, rate in (("p9", 90), ("p10", 100), ("p1", 10 + 1))]
     text = "\n".join(["subject_id,time,variable,value", *rows, "p10,1,HR,101"]) + "\n"
     report = import_source("table", csv_file(tmp_path, text), tmp_path / "out")
-    assert report.subjects_without_observations == (1,)  # a rate of 11
+    numbers = dict(zip(("p1", "p10", "p9"), subject_numbers(("p1", "p10", "p9")), strict=True))
+    assert report.subjects_without_observations == (numbers["p1"],)  # a rate of 11
     mapping = pd.read_csv(tmp_path / "out" / "metadata" / "subject_ids.csv")
-    assert mapping.values.tolist() == [[1, "p1"], [2, "p10"], [3, "p9"]]
+    assert dict(zip(mapping["source_id"], mapping["subject_id"], strict=True)) == numbers
     cohort = read_cohort(tmp_path / "out").cohort
-    assert cohort.subject_ids == ("2", "3")
-    assert cohort.values.tolist() == [100.0, 101.0, 90.0]
+    found = {series.subject_id: series.values.tolist() for series in cohort}
+    assert found == {"p10": [100.0, 101.0], "p9": [90.0]}
 
 
 def test_identifiers_that_only_look_like_one_number_stay_apart(tmp_path: Path) -> None:
@@ -201,7 +203,7 @@ def test_a_category_may_be_a_word(tmp_path: Path, text: str, index: int) -> None
     table = f"subject_id,time,variable,value\n1,0,HR,80\n1,,gender,{text}\n"
     code_map = CodeMap({"gender": Target("sex")})
     raw = read_table(csv_file(tmp_path, table), code_map=code_map)
-    result = import_table(raw, catalogue=CATALOGUE, code_map=code_map)
+    result = import_table(raw, catalogue=CHALLENGE, code_map=code_map)
     assert result.table["numeric_value"].tolist() == [index, 80]
 
 

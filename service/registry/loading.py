@@ -9,6 +9,7 @@ from model.artifact import load_artifact
 from model.data.batch import Query
 from model.data.series import Cohort, Series
 from model.errors import ArtifactError
+from model.files import standing
 from model.runtime.backends import Backend, Device, load_predictor
 from model.runtime.predictor import Predictor, Request
 from model.runtime.self_test import self_test
@@ -39,6 +40,7 @@ def open_predictor(
         If the directory is not a whole and unaltered artifact, or the backend or device is not
         there, or it does not answer its golden series as at training.
     """
+    directory = standing(directory)
     if not directory.is_dir():
         raise ArtifactError(f"{directory} is not a directory")
     artifact = load_artifact(active_artifact_dir(directory))

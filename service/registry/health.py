@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter, Request, Response
 
-from service.errors import NotReadyError
-from service.openapi import NOT_READY
-from service.state import state_of
+from service.registry.errors import NOT_READY, NotReadyError
+from service.registry.loaded import MODELS
+from service.slices import Slice
 from service.wire import json_response
 
 router = APIRouter(prefix="/health", tags=["operations"], responses=NOT_READY)
@@ -13,7 +13,7 @@ router = APIRouter(prefix="/health", tags=["operations"], responses=NOT_READY)
 @router.get("/live", response_model=dict[str, str])
 async def live(request: Request) -> Response:
     """Tell whether the process is ready or can become so. 503 asks for a restart."""
-    if state_of(request)["models"].has_failed:
+    if MODELS.of(request).has_failed:
         raise NotReadyError("the model could not be loaded; see the log", code="load_failed")
     return json_response({"status": "live"})
 
@@ -21,5 +21,8 @@ async def live(request: Request) -> Response:
 @router.get("/ready", response_model=dict[str, str])
 async def ready(request: Request) -> Response:
     """Tell whether the model is loaded and warmed up. 503 until then."""
-    manifest = state_of(request)["models"].active.artifact.manifest
+    manifest = MODELS.of(request).active.artifact.manifest
     return json_response({"status": "ready", "model": f"{manifest.name} {manifest.version}"})
+
+
+SLICE = Slice(router=router)
