@@ -108,7 +108,12 @@ def _ordered(levels: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class JobRequest(BaseModel):
-    """A job. Same input, request and artifact: the same output, byte for byte."""
+    """A job. Same input, request and artifact: the same output, byte for byte.
+
+    >>> asked = JobRequest.model_validate({"format": "csv", "fill": {"kind": "grid", "minutes": 30}})
+    >>> asked.variables, asked.output.format.value
+    ('observed', 'parquet')
+    """
 
     model_config = _FROZEN
 
@@ -159,3 +164,8 @@ class JobRequest(BaseModel):
         if self.unusable_rows is None:
             return not self.format.is_table
         return self.unusable_rows is UnusableRows.IGNORE
+
+
+FIELD_NAMES = frozenset(
+    name for body in (JobRequest, Grid, OwnTimes, TimesTable, Output) for name in body.model_fields
+)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.data.variables import Catalogue
+from model.records.clocks import RELATIVE_ANCHOR
 from tests.catalogues import CHALLENGE
 from tests.training.datasets.raw import raw_table
 from training.datasets import meds
