@@ -299,7 +299,7 @@ def _variable(name: str, code: str) -> Variable:
         name=name,
         description=name,
         unit="1",
-        loinc=code,
+        codes=(code,),
         plausible_range=(0.0, 1.0),
         range_source="test",
     )
@@ -319,7 +319,7 @@ def test_the_code_that_is_known_is_chosen_among_several(tmp_path: Path) -> None:
     assert read(tmp_path, resource).only["variable"] == "1-8"
     known = Catalogue((_variable("HR", "8867-4"),), ())
     assert read(tmp_path, resource, catalogue=known).only["variable"] == "8867-4"
-    codes = CodeMap({"http://snomed.info/sct//364075005": Target("HR", "/min")})
+    codes = CodeMap({"SNOMED//364075005": Target("HR", "/min")})
     options = SourceOptions(format=SourceFormat.FHIR, codes=codes)
     bare = observation(code=concept, valueQuantity={"value": 92})
     row = read(tmp_path, bare, options=options, catalogue=known).only
