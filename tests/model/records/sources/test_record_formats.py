@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +43,7 @@ def _write_fhir(folder: Path) -> None:
 
 
 def _write_meds(folder: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "subject_id": 7,
             "time": datetime(2026, 3, 1, hour),  # noqa: DTZ001
@@ -53,7 +54,7 @@ def _write_meds(folder: Path) -> None:
         for _, _, code, value, sign, _, _, hour in _VALUES
     ]
     born = datetime(1960, 5, 1)  # noqa: DTZ001
-    nothing = {"subject_id": 7, "numeric_value": None, "text_value": None}
+    nothing: dict[str, Any] = {"subject_id": 7, "numeric_value": None, "text_value": None}
     rows.append(nothing | {"time": born, "code": "MEDS_BIRTH"})
     rows.append(nothing | {"time": None, "code": "GENDER//F"})
     pq.write_table(pa.Table.from_pylist(rows), folder / "0.parquet")
