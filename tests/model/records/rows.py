@@ -43,7 +43,7 @@ def columns_of(rows: Sequence[Row]) -> tuple[RowColumns, list[str]]:
     order = sorted(range(len(labels.names)), key=labels.names.__getitem__)
     places = np.empty(len(order), dtype=np.int64)
     places[order] = np.arange(len(order))
-    subjects = places[labels.codes] if len(order) else np.zeros(0, dtype=np.int64)
+    subjects = places[labels.codes] if order else np.zeros(0, dtype=np.int64)
     return RowColumns.of(batch, subjects, len(order)), [labels.names[place] for place in order]
 
 
