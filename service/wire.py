@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from service.errors import (
     BodyTimedOutError,
     ClientGoneError,
+    ContentEncodingError,
     InvalidRequestError,
     MalformedBodyError,
     MediaTypeError,
@@ -45,6 +46,8 @@ async def read_body(request: Request, *, max_bytes: int, timeout_seconds: float)
     ------
     MediaTypeError
         If the content type is given and is not JSON.
+    ContentEncodingError
+        If it is compressed.
     TooLargeError
         If the body is larger, whether the client announced its length or not.
     BodyTimedOutError
@@ -52,6 +55,7 @@ async def read_body(request: Request, *, max_bytes: int, timeout_seconds: float)
     ClientGoneError
         If the client closes its connection before the end.
     """
+    check_encoding(request)
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip()
     if not (media_type == "application/json" or media_type.endswith("+json")):
         raise MediaTypeError("expected the content type application/json")
@@ -75,6 +79,16 @@ async def read_body(request: Request, *, max_bytes: int, timeout_seconds: float)
     except ClientDisconnect:
         raise ClientGoneError("the connection was closed before the end of the body") from None
     return b"".join(chunks)
+
+
+def check_encoding(request: Request) -> None:
+    """Raise `ContentEncodingError` where a body is compressed, as nobody here would unpack it.
+
+    >>> check_encoding(Request({"type": "http", "headers": [(b"content-encoding", b"identity")]}))
+    """
+    encodings = request.headers.get("content-encoding", "").lower().split(",")
+    if any(one.strip() not in ("", "identity") for one in encodings):
+        raise ContentEncodingError
 
 
 async def until_gone(request: Request, answer: Coroutine[None, None, Result]) -> Result:

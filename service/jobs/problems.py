@@ -23,6 +23,18 @@ class JobDeletedError(ServiceError):
     status, title, code = 410, "The job was deleted", "job_deleted"
 
 
+class PartLostError(ServiceError):
+    """Raised where a part is done by the ledger, and its bytes are not on the disk any more."""
+
+    status, title, code = 410, "A part was lost", "part_lost"
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            f"the files of part {index} are missing or have another size than when they were "
+            "published; restore them, or submit the job again"
+        )
+
+
 class JobStateError(ServiceError):
     """Raised where a job is not in the state that an operation needs."""
 

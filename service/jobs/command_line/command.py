@@ -1,5 +1,6 @@
 """`python -m service impute IN OUT`: a batch job without a server."""
 
+import os
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
@@ -99,6 +100,7 @@ def impute(
     device: DeviceOption = None,
 ) -> None:
     """Fill the gaps of many records. Run it again with the same options to take up a job that stopped."""
+    _check_paths(source, out, times)
     request = _request(
         format=input_format or _guess(source),
         fill=_fill(own_times, times, grid_minutes, forecast_hours),
@@ -166,6 +168,28 @@ def _run(
         end_process(error)
     except (ArtifactError, DatabaseError, ServiceError, OSError) as error:
         raise failed(str(error)) from None
+
+
+def _check_paths(source: Path, out: Path, times: Path | None) -> None:
+    """Refuse names that Arrow cannot open, and output that would become input."""
+    inside = source.rglob("*") if source.is_dir() else ()
+    given = (source, out) if times is None else (source, out, times)
+    if not all(_is_text(path) for path in (*(one.resolve() for one in given), *inside)):
+        raise typer.BadParameter(
+            "the name of a file or folder holds bytes that are no UTF-8; rename it"
+        )
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise typer.BadParameter(
+            "OUT lies inside IN, so that the output would be read as input; choose another OUT"
+        )
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _guess(source: Path) -> str:

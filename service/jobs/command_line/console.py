@@ -47,6 +47,10 @@ class JobConsole:
             self._num_read = num_rows
             self._print(f"{num_rows} rows read")
 
+    def on_lost(self, num_parts: int) -> None:
+        """Say that what was done is not all there."""
+        self._print(f"{num_parts} parts are missing or were altered; they are made again")
+
     def on_chunk(self, done: Done) -> None:
         """Move the bar, or print a line for every percent."""
         rate = self._rate(done)

@@ -56,13 +56,18 @@ class Intake:
             )
             posted = parse_body(bytes(upload.request), JobRequest, field_names=_field_names())
             job_request = limited(posted, max_outside_hours=self.max_outside_hours)
-            check_request(job_request, artifact.catalogue, has_times=upload.has_times)
+            times = upload.file("times")
+            check_request(job_request, artifact.catalogue, has_times=times is not None)
             await asyncio.to_thread(self.keep, artifact)
             submission = new_submission(
                 job_id,
                 job_request,
                 artifact,
-                JobInput("input/input", "input/times" if upload.has_times else None, upload.sha256),
+                JobInput(
+                    f"input/{upload.file('input')}",
+                    None if times is None else f"input/{times}",
+                    upload.sha256,
+                ),
                 idempotency_key=key,
             )
             return await asyncio.to_thread(self._enter, submission, folder.path)

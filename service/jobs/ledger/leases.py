@@ -182,8 +182,11 @@ class Leases:
             )
             if not connection.execute(done).rowcount:
                 return was_published(connection, lease)
-            if chunks:
-                connection.execute(insert(chunk), [_row(lease.job.id, one) for one in chunks])
+            known = select(chunk.c.number).where(chunk.c.job_id == lease.job.id)
+            done_before = set(connection.scalars(known))
+            rows = [_row(lease.job.id, one) for one in chunks if one.index not in done_before]
+            if rows:
+                connection.execute(insert(chunk), rows)
             connection.execute(update(job).where(job.c.id == lease.job.id).values(plan=plan))
             note(connection, lease.job.id, "planned", now_us)
             settle(connection, lease.job.id, now_us)

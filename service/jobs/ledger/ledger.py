@@ -1,10 +1,10 @@
 """Jobs as a client sees them: enter, find, watch, cancel, resume, delete."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from typing import Any, final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from service.jobs.ledger.database import Database
 from service.jobs.ledger.journal import (
@@ -171,6 +171,28 @@ class Ledger:
             )
             note(connection, job_id, "state", now_us)
             settle(connection, job_id, now_us)
+
+        return self._change(job_id, change)
+
+    def redo(self, job_id: str, lost: Collection[int]) -> JobRecord | None:
+        """Have chunks filled again whose output was lost; the plan is made again for them.
+
+        The same input gives the same chunks, so the others stay as they are.
+        """
+
+        def change(connection: Connection, _known: JobRecord, now_us: int) -> None:
+            take_leases_back(connection, job_id)
+            own = chunk.c.job_id == job_id
+            undone = chunk.c.number.in_(lost) | (chunk.c.state != ChunkState.DONE)
+            connection.execute(delete(chunk).where(own, chunk.c.number > PLAN, undone))
+            planned = {"state": ChunkState.PENDING, "num_rows": 0, "not_before_us": 0}
+            connection.execute(update(chunk).where(own, chunk.c.number == PLAN).values(**planned))
+            connection.execute(
+                update(job)
+                .where(job.c.id == job_id)
+                .values(state=JobState.QUEUED, plan=None, started_us=None, ended_us=None)
+            )
+            note(connection, job_id, "state", now_us)
 
         return self._change(job_id, change)
 
