@@ -3,7 +3,9 @@
     manifest.json         schema version, identity, provenance, sha256 of every other file and its own
     config.json           architecture
     weights.safetensors   parameters
-    variables.json        catalogue: channel order, units, codes, plausible ranges
+    variables.json        catalogue: channel order, units, codes, plausible ranges; apart, what the
+                          data name and the model was not trained on
+    subjects.json         salted hashes of the subjects that were trained, tuned and judged on
     normalization.json    standardized units
     calibration.json      what held-out subjects say about the answers
     metrics.json          held-out errors
@@ -33,13 +35,15 @@ from model.data.variables import Catalogue
 from model.errors import ArtifactError
 from model.files import standing, written_directory
 from model.golden import Golden
+from model.subjects import FittedSubjects
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _REQUIRED = (
     "config.json",
     "weights.safetensors",
     "variables.json",
+    "subjects.json",
     "normalization.json",
     "calibration.json",
     "metrics.json",
@@ -76,6 +80,7 @@ class Artifact:
     config: LatentODEConfig
     weights: Mapping[str, np.ndarray]
     catalogue: Catalogue
+    subjects: FittedSubjects
     normalization: Normalization
     calibration: Calibration
     metrics: Mapping[str, Any]
@@ -90,6 +95,7 @@ def write_artifact(
     config: LatentODEConfig,
     weights: Mapping[str, np.ndarray],
     catalogue: Catalogue,
+    subjects: FittedSubjects,
     normalization: Normalization,
     calibration: Calibration,
     metrics: Mapping[str, Any],
@@ -102,11 +108,18 @@ def write_artifact(
 
     After a crash at any point the new artifact is read, or else the old one.
     `provenance` holds the fields of `Manifest` other than `files` and `schema_version`.
+
+    Raises
+    ------
+    ArtifactError
+        If something else stands there; see `check_replaceable`.
     """
+    check_replaceable(directory)
     contents = {
         "config.json": _json_bytes(config.to_json()),
         "weights.safetensors": save_safetensors(dict(weights)),
         "variables.json": _json_bytes(catalogue.to_json()),
+        "subjects.json": _json_bytes(subjects.to_json(), is_compact=True),
         "normalization.json": _json_bytes(normalization.to_json()),
         "calibration.json": _json_bytes(calibration.to_json(), is_compact=True),
         "metrics.json": _json_bytes(metrics),
@@ -119,15 +132,37 @@ def write_artifact(
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = Manifest(files=files, **provenance)
     contents["manifest.json"] = _sealed(asdict(manifest))
-    if (
-        directory.exists()
-        and not (directory / "manifest.json").exists()
-        and any(directory.iterdir())
-    ):
-        raise ArtifactError(f"{directory} exists and is not an artifact; choose another --out")
     with written_directory(directory) as partial:
         for name, content in contents.items():
             (partial / name).write_bytes(content)
+
+
+def check_replaceable(directory: Path) -> None:
+    """Refuse a place that an artifact must not be written to.
+
+    Raises
+    ------
+    ArtifactError
+        If it is a file, or a directory that holds anything but an artifact, of whatever schema.
+    """
+    if not directory.exists() and not directory.is_symlink():
+        return
+    if not directory.is_dir():
+        raise ArtifactError(f"{directory} is a file; choose another --out")
+    entries = {entry.name for entry in directory.iterdir()}
+    allowed = {"manifest.json", *_REQUIRED, *_OPTIONAL}
+    if entries and not (entries <= allowed and _names_files(directory / "manifest.json")):
+        raise ArtifactError(
+            f"{directory} exists and is not an artifact; choose another --out or empty it"
+        )
+
+
+def _names_files(manifest: Path) -> bool:
+    """Whether it is the manifest of an artifact, perhaps of another schema."""
+    try:
+        return {"schema_version", "files"} <= set(json.loads(manifest.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -168,6 +203,7 @@ def load_artifact(directory: Path) -> Artifact:
             config=LatentODEConfig.from_json(json.loads(contents["config.json"])),
             weights=load_safetensors(contents["weights.safetensors"]),
             catalogue=Catalogue.from_json(json.loads(contents["variables.json"])),
+            subjects=FittedSubjects.from_json(json.loads(contents["subjects.json"])),
             normalization=Normalization.from_json(json.loads(contents["normalization.json"])),
             calibration=Calibration.from_json(json.loads(contents["calibration.json"])),
             metrics=json.loads(contents["metrics.json"]),

@@ -16,6 +16,7 @@ from model.data.normalization import Normalization
 from model.latent_ode import LatentODE
 from model.runtime.backends import load_predictor
 from model.runtime.self_test import answer_golden
+from model.subjects import FittedSubjects
 from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
@@ -42,6 +43,7 @@ def write_tiny_artifact(directory: Path, **changes: Any) -> None:
         weights={name: value.numpy() for name, value in network.state_dict().items()},
         catalogue=CHALLENGE,
         normalization=Normalization.fit(random_cohort(60, generator), CHALLENGE),
+        subjects=FittedSubjects.nobody(),
         calibration=replace(
             uncalibrated,
             encoder_divergences=np.geomspace(1.0, 1e6, 1001),
@@ -110,6 +112,7 @@ def write_again(artifact: Artifact, directory: Path) -> None:
         config=artifact.config,
         weights=artifact.weights,
         catalogue=artifact.catalogue,
+        subjects=artifact.subjects,
         normalization=artifact.normalization,
         calibration=artifact.calibration,
         metrics=artifact.metrics,

@@ -82,17 +82,33 @@ def fit(
     version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with columns subject_id, part (train, tuning or held_out), every subject once. "
+            "By default a hash of each subject's id decides: 80, 10 and 10 %.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Divide the subjects into so many folds, by the same hash.")
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="Which fold is held out, from 1 to the number of folds.")
+    ] = None,
     export: Annotated[
         bool,
         typer.Option(help="Write the network as an ONNX graph too, for a service without torch."),
     ] = True,
     seed: Seed = 0,
 ) -> None:
-    """Train a model and write its artifact."""
+    """Train a model on the variables of a dataset, and write its artifact."""
     from training.config import configure
     from training.console import FitConsole
     from training.device import choose_device
     from training.fit import fit as run_fit
+    from training.splits import SplitChoice
 
     config = configure(preset, overrides or [], seed=seed)
     with FitConsole(Console(), num_epochs=config.epochs) as progress:
@@ -106,6 +122,7 @@ def fit(
             resume=resume,
             progress=progress,
             exports=export,
+            split=SplitChoice(file=split, num_folds=folds, fold=fold),
         )
     if fitted is None:  # not the first of several processes
         return
@@ -114,6 +131,8 @@ def fit(
         f"wrote {out}: best epoch {best.epoch + 1} of {len(fitted.history)}, tuning errors "
         f"{best.errors_text} (standardized)"
     )
+    if fitted.untrained:
+        print(fitted.untrained)
     certificate = fitted.certificate
     print(
         f"{'solver' if certificate.holds else 'warning: solver not certified'}: {certificate.text}"
@@ -137,7 +156,11 @@ def evaluate(
     task: Annotated[str, typer.Option(help="forecast, imputation, or truth (simulated data).")],
     out: Annotated[Path, typer.Option(help="Directory of the report to write.")],
     part: Annotated[
-        Part, typer.Option(help="Subjects: auto takes all of them unless the model saw some.")
+        Part,
+        typer.Option(
+            help="Subjects: auto takes all that training and tuning did not see, in any dataset; "
+            "held-out those that fit held out; all takes everybody, and says whom the model saw."
+        ),
     ] = Part.AUTO,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
     seed: Seed = 0,

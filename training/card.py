@@ -36,8 +36,8 @@ out-of-distribution score; it is a hint, not a guarantee.
 _LIMITATIONS = """\
 ## Known limitations
 
-{states}{amounts}{sparse}- Intervals are calibrated on the tuning subjects, by variable and by the \
-hours to its nearest measurement: on patients like them a 90 % interval holds 90 % of measurements on \
+{untrained}{states}{amounts}{sparse}- Intervals are calibrated on the tuning subjects, by variable and by \
+the hours to its nearest measurement: on patients like them a 90 % interval holds 90 % of measurements on \
 average, not for every patient. Measurements were taken when somebody had a reason to look; at other times \
 the same intervals may hold more.
 - Elsewhere the promise may fail: `evaluate` on another data set says, variable by variable, how much worse \
@@ -61,6 +61,7 @@ def model_card(
     catalogue: Catalogue,
     certificate: SolverCertificate | None = None,
     num_values: Int[np.ndarray, " channel"] | None = None,
+    untrained: str = "",
     hashes: Mapping[str, str] | None = None,
     evaluations: Sequence[Evaluation] = (),
 ) -> str:
@@ -74,6 +75,8 @@ def model_card(
         What the solver costs in accuracy.
     num_values
         Training values of each channel; names the sparse variables.
+    untrained
+        Which variables of the data set are not trained and why; empty if there is none.
     hashes
         Versions and sha256 sums by what they belong to. The manifest always holds them.
     evaluations
@@ -87,6 +90,7 @@ def model_card(
         *([] if certificate is None else [f"## Solver\n\n{_solver(certificate)}"]),
         _errors(history, evaluations, catalogue),
         _LIMITATIONS.format(
+            untrained=f"- {untrained}.\n" if untrained else "",
             states=_of_kind(catalogue, Kind.STATE, "read as input and never estimated"),
             amounts=_of_kind(
                 catalogue,

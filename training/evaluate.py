@@ -12,9 +12,11 @@ from model.data.series import Cohort
 from model.runtime.mixture_predictor import MixturePredictor
 from model.runtime.torch_network import TorchNetwork
 from training.baselines import LeastSquares
-from training.datasets.meds import Dataset, read_cohort
+from training.cohort_mapping import map_cohort
+from training.datasets.meds import read_cohort
 from training.evaluation import answer, score
 from training.home import HomeComparison
+from training.judged_subjects import JudgedPart, choose_subjects
 from training.report import (
     Provenance,
     write_report,
@@ -22,7 +24,6 @@ from training.report import (
     write_truth_report,
     write_truth_summary,
 )
-from training.splits import split_subjects
 from training.tasks import Task, make_window
 from training.truth import HALF_HOURS, LOOKS, Truth, answer_truth, score_truth
 
@@ -59,28 +60,44 @@ def evaluate(
 ) -> str:
     """Write `metrics.json`, `report.html` and `summary.md`; return the summary.
 
+    The records are judged in the variables and units of the artifact, and only those of subjects
+    that training and tuning did not see, whatever the data set (see `training.judged_subjects`).
+
+    Parameters
+    ----------
+    part
+        One of `JudgedPart`.
+
     Raises
     ------
     EvaluateError
         For an unknown task, or data with nothing to judge.
+    NobodyLeftError
+        If no subject is left to judge.
     """
     if task not in (*Task, TRUTH):
         expected = ", ".join((*Task, TRUTH))
         raise EvaluateError(f"unknown task {task!r}; expected one of: {expected}")
     artifact = load_artifact(artifact_dir)
-    dataset = read_cohort(data_dir, artifact.catalogue)
-    cohort = _cohort(dataset, artifact, part)
+    dataset = read_cohort(data_dir)
+    subjects = choose_subjects(dataset.cohort, artifact.subjects, JudgedPart(part))
+    mapped = map_cohort(
+        dataset.cohort.select(subjects.positions), dataset.catalogue, artifact.catalogue
+    )
+    cohort = mapped.cohort.without_empty()
     if len(cohort) == 0:
-        raise EvaluateError(f"{data_dir} has no series in the part {part!r}; try --part all")
+        raise EvaluateError(f"{data_dir} has no values that the artifact can use ({mapped.text})")
     judged = _Judged(
         MixturePredictor(artifact, TorchNetwork.load(artifact, device=device)),
         cohort,
         data_dir,
-        dataset.sha256 == artifact.manifest.data_sha256,
+        subjects.is_home,
         Provenance.collect(
             artifact=artifact,
             data_name=dataset.name,
             data_sha256=dataset.sha256,
+            subjects=subjects.text,
+            left_out=mapped.text,
             seed=seed,
             command=command,
             device=device,
@@ -151,14 +168,6 @@ def _truth(judged: _Judged, out: Path) -> str:
 def _on(bar: Progress, total: int) -> Callable[[int, int], None]:
     task = bar.add_task("asking the model", total=total)
     return lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _cohort(dataset: Dataset, artifact: Artifact, part: str) -> Cohort:
-    """Return the series to judge: never one that the model was fitted or tuned on, unless asked."""
-    is_training_data = dataset.sha256 == artifact.manifest.data_sha256
-    if part == "held-out" or (part == "auto" and is_training_data):
-        return dataset.cohort.select(split_subjects(dataset.cohort.subject_ids).held_out)
-    return dataset.cohort
 
 
 def _least_squares(artifact: Artifact, task: Task) -> LeastSquares:

@@ -180,6 +180,18 @@ class Calibration:
         )
         return uninformative
 
+    def is_unfounded(self, surroundings: Surroundings) -> Bool[np.ndarray, " query"]:
+        """Return where an answer rests on nothing.
+
+        Its variable is not observed in the series, and no held-out subject has a value of it that an
+        answer was ever compared with.
+        """
+        of_channel = self.num_subjects.reshape(-1, CELLS_PER_CHANNEL).sum(axis=1)
+        unfounded: Bool[np.ndarray, " query"] = np.isinf(surroundings.gap_hours) & (
+            of_channel[surroundings.channels] == 0
+        )
+        return unfounded
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists for `calibration.json`; an unknown population is null."""
         return {

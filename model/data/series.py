@@ -144,6 +144,10 @@ class Cohort:
             self.censoring[kept],
         )
 
+    def without_empty(self) -> "Cohort":
+        """Return the series that have an observation."""
+        return self.select(np.flatnonzero(self.counts > 0))
+
     @classmethod
     def from_series(cls, series: Sequence[Series]) -> "Cohort":
         """Join single series. Needs at least one."""

@@ -7,7 +7,7 @@ is a default (`model.data.catalogue`).
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -220,10 +220,15 @@ class Static:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Variables in channel order, and statics. The position of a variable is its channel."""
+    """Variables in channel order, and statics. The position of a variable is its channel.
+
+    `untrained` are variables that the data name but that no model was trained on. They are no
+    channels: nothing is answered of them, and their observations are not used.
+    """
 
     variables: tuple[Variable, ...]
     statics: tuple[Static, ...]
+    untrained: tuple[Variable, ...] = ()
 
     def __len__(self) -> int:
         return len(self.variables)
@@ -303,6 +308,15 @@ class Catalogue:
             )
         return found
 
+    def find_untrained(self, name: str) -> Variable | None:
+        """Return the variable that the data name so and no model was trained on, if there is one."""
+        channel = self._not_trained.find(name)
+        return None if channel is None else self.untrained[channel]
+
+    @cached_property
+    def _not_trained(self) -> "Catalogue":
+        return Catalogue(self.untrained, ())
+
     def select(self, names: Iterable[str]) -> "Catalogue":
         """Return a catalogue of these variables and statics, each in the order of `names`.
 
@@ -320,11 +334,19 @@ class Catalogue:
                 statics.append(self.statics[position])
         return Catalogue(tuple(variables), tuple(statics))
 
+    def only(self, names: Container[str]) -> "Catalogue":
+        """Return a catalogue of the variables and statics of these names, in the order that they have."""
+        return Catalogue(
+            tuple(one for one in self.variables if one.name in names),
+            tuple(one for one in self.statics if one.name in names),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and dictionaries for `variables.json`."""
         return {
             "variables": [asdict(variable) for variable in self.variables],
             "statics": [asdict(static) for static in self.statics],
+            "untrained": [asdict(variable) for variable in self.untrained],
         }
 
     @classmethod
@@ -333,6 +355,7 @@ class Catalogue:
         return cls(
             tuple(_variable_from_json(item) for item in content["variables"]),
             tuple(_static_from_json(item) for item in content["statics"]),
+            tuple(_variable_from_json(item) for item in content.get("untrained", ())),
         )
 
 

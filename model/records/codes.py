@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from model.records.comparators import is_missing
 from model.records.errors import SourceError
-from model.records.unit_texts import is_no_unit, looks_like_unit, split_code
+from model.records.unit_texts import is_no_unit, looks_like_unit, split_code, split_suffix
 
 _COLUMNS: Final = ("code", "variable", "unit")
 
@@ -134,10 +134,29 @@ def read_code_map(path: Path) -> CodeMap:
     return CodeMap(MappingProxyType(entries))
 
 
-def apply_codes(batch: pa.RecordBatch, codes: CodeMap) -> pa.RecordBatch:
+def knows_nothing(_: str) -> bool:
+    """Return False: the answer of no catalogue.
+
+    Examples
+    --------
+    >>> knows_nothing("HR")
+    False
+    """
+    return False
+
+
+def apply_codes(
+    batch: pa.RecordBatch, codes: CodeMap, knows: Callable[[str], bool] = knows_nothing
+) -> pa.RecordBatch:
     """Rename the variables of rows and supply their units where the rows name none.
 
-    A variable that no map names and that ends in `//unit` is split, as MEDS writes it.
+    A variable that neither the map nor the catalogue names is split where it ends in `//unit`, as
+    MEDS writes it, and where it ends in `_unit` and the catalogue knows what stands before.
+
+    Parameters
+    ----------
+    knows
+        Whether a name or code is in the catalogue.
 
     Examples
     --------
@@ -148,7 +167,7 @@ def apply_codes(batch: pa.RecordBatch, codes: CodeMap) -> pa.RecordBatch:
     """
     names = pc.dictionary_encode(batch.column("variable"))
     distinct = names.dictionary.to_pylist()
-    targets = [_target(name, codes) for name in distinct]
+    targets = [_target(name, codes, knows) for name in distinct]
     if all(
         target.variable == name and not target.unit
         for name, target in zip(distinct, targets, strict=True)
@@ -166,10 +185,15 @@ def apply_codes(batch: pa.RecordBatch, codes: CodeMap) -> pa.RecordBatch:
     return batch.set_column(schema.get_field_index("unit"), schema.field("unit"), units)
 
 
-def _target(name: str, codes: CodeMap) -> Target:
+def _target(name: str, codes: CodeMap, knows: Callable[[str], bool]) -> Target:
     mapped = codes.find(name)
     if mapped is not None:
         return mapped
+    if knows(name):
+        return Target(name)
+    before, unit = split_suffix(name)
+    if unit is not None and knows(before):
+        return Target(before, unit)
     head, tail = split_code(name)
     # A single letter may be a category, such as that of GENDER//F.
     is_unit = len(tail) > 1 and not tail.isdigit() and looks_like_unit(tail)

@@ -49,10 +49,8 @@ class Meanings:
         names: Labels,
         units: Labels,
         catalogue: Catalogue,
-        *,
-        untrained: Catalogue,
     ) -> "Meanings":
-        """Look up every pair; `untrained` holds variables that the model was not trained on."""
+        """Look up every pair."""
         width = len(units.names) + 1
         keys = (names.codes + 1) * width + units.codes + 1
         distinct, owners = np.unique(keys, return_inverse=True)
@@ -60,7 +58,7 @@ class Meanings:
         found = []
         for key in distinct.tolist():
             name, unit = known_names[key // width], known_units[key % width]
-            found.append(_meaning(name, unit, catalogue, untrained))
+            found.append(_meaning(name, unit, catalogue))
         return cls(tuple(found), owners)
 
     def reading(self, units: Mapping[int, str], catalogue: Catalogue) -> "Meanings":
@@ -128,7 +126,7 @@ class Meanings:
         return np.array(values, dtype=kind)[self.owners]
 
 
-def _meaning(name: str, unit: str, catalogue: Catalogue, untrained: Catalogue) -> Meaning:
+def _meaning(name: str, unit: str, catalogue: Catalogue) -> Meaning:
     channel = catalogue.find(name) if name else None
     if channel is not None:
         meaning = Meaning(name, unit, channel=channel, part=_part(name, catalogue))
@@ -141,7 +139,7 @@ def _meaning(name: str, unit: str, catalogue: Catalogue, untrained: Catalogue) -
     part = _part(name, catalogue)
     if part >= 0:
         return Meaning(name, unit, part=part)
-    is_untrained = bool(name) and untrained.find(name) is not None
+    is_untrained = bool(name) and catalogue.find_untrained(name) is not None
     fault = Reason.VARIABLE_NOT_TRAINED if is_untrained else Reason.UNKNOWN_VARIABLE
     return Meaning(name, unit, fault=fault)
 

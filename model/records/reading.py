@@ -35,7 +35,6 @@ from model.records.suspicion import Suspicion, suspect_units
 from model.records.times import MICROSECONDS_PER_HOUR, Times
 from model.records.unit_remarks import remarks_of
 
-_NOTHING: Final = Catalogue((), ())
 _NOT_TESTABLE = re.compile(
     r"\bett\b|intubat|trach|not testable|untestable|unable to|cannot be|\bnt\b", re.IGNORECASE
 )
@@ -43,15 +42,14 @@ _NOT_TESTABLE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingRules:
-    """What a user or a model adds to the catalogue.
+    """What a user adds to the catalogue.
 
     `accepted_units` are units by the name of a variable: its rows without a unit, or in a suspected
-    one, are read in it. `untrained` holds variables that the model was not trained on. `time_kind`
-    is the kind of time of the whole source, where these rows are a part of it.
+    one, are read in it. `time_kind` is the kind of time of the whole source, where these rows are a
+    part of it.
     """
 
     accepted_units: Mapping[str, str] = field(default_factory=dict)
-    untrained: Catalogue = _NOTHING
     time_kind: TimeKind | None = None
 
 
@@ -130,7 +128,7 @@ def read_records(
     fates = np.zeros(len(rows), dtype=np.int8)
     if rows.revisions is not None:
         fates = rows.revisions.fates(rows.subjects)
-    meanings = Meanings.of(rows.names, rows.units, catalogue, untrained=rules.untrained)
+    meanings = Meanings.of(rows.names, rows.units, catalogue)
     channels = meanings.channels
     _mark(fates, meanings.faults)
     kind = rules.time_kind or meant_kind(

@@ -83,13 +83,15 @@ def _suspected(
 ) -> Remark:
     meaning = meanings.found[suspicion.pair]
     variable = catalogue[meaning.channel]
-    given = f"in {meaning.unit}" if meaning.unit else f"without a unit, read in {variable.unit},"
-    what = "the values" if suspicion.is_column else "values that cannot be in this unit"
-    if not suspicion.is_column:
+    came = f"in {meaning.unit}" if meaning.unit else "without a unit"
+    if suspicion.is_column:
+        found = f"the middle of its values is unusual in {meaning.unit or variable.unit} and usual"
+    else:
         rows, first_row = len(suspicion.rows), int(suspicion.rows[0])
+        found = f"values cannot be in {meaning.unit or variable.unit} and fit"
     message = (
-        f"{variable.name} {given}: {what} fit {suspicion.other_unit}; nothing was converted. "
-        f"State the unit, or accept {variable.name}={suspicion.other_unit}"
+        f"{variable.name} came {came}: {found} in {suspicion.other_unit}. Nothing was converted; "
+        f"state the unit, or accept {variable.name}={suspicion.other_unit}"
     )
     return Remark(
         RemarkCode.UNIT_SUSPECTED, message, rows, first_row, variable.name, suspicion.other_unit

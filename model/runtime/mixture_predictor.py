@@ -66,7 +66,8 @@ class MixturePredictor:
             samples=self._samples(request, decoded, mixture, surroundings),
             support=_support(request, num_channels),
             held_out_subjects=calibration.held_out_subjects(surroundings),
-            is_uninformative=calibration.is_uninformative(core, surroundings),
+            is_uninformative=calibration.is_uninformative(core, surroundings)
+            | calibration.is_unfounded(surroundings),
             out_of_distribution=calibration.unusualness(decoded.divergences),
         )
 

@@ -34,8 +34,8 @@ class Prediction:
     observation_variance. `samples` are joint: the draws of one row belong to one course of the
     series. `support` counts the context observations of a query's variable; `held_out_subjects` how
     many subjects its coverage was calibrated on. `is_uninformative` is True where the answer says of
-    this subject what is true of anyone. `out_of_distribution` is, for each series, the share of
-    held-out series that look less unusual to the encoder.
+    this subject what is true of anyone, or rests on nothing. `out_of_distribution` is, for each
+    series, the share of held-out series that look less unusual to the encoder.
     """
 
     mean: Float[np.ndarray, " query"]

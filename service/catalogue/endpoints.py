@@ -16,6 +16,7 @@ from service.catalogue.schemas import (
     RefusedModel,
     Serving,
     StaticDescription,
+    UntrainedVariable,
     VariableDescription,
     VariableList,
 )
@@ -70,11 +71,17 @@ async def model(request: Request, name: str, version: str) -> Response:
 
 @router.get("/variables", response_model=VariableList)
 async def variables(request: Request) -> Response:
-    """List the variables and statics that the active model knows, with codes, units and ranges."""
+    """List the variables and statics that the active model knows, with codes, units and ranges.
+
+    `not_trained` are variables that its training data name with too few values: observations of them
+    are not used, and a query of one is refused.
+    """
     catalogue = MODELS.of(request).active.artifact.catalogue
     return json_response(
         VariableList(
-            [_variable(one) for one in catalogue], [_static(one) for one in catalogue.statics]
+            [_variable(one) for one in catalogue],
+            [_static(one) for one in catalogue.statics],
+            [UntrainedVariable(one.name, one.description, one.unit) for one in catalogue.untrained],
         )
     )
 

@@ -100,8 +100,18 @@ class StaticDescription:
 
 
 @dataclass(frozen=True)
+class UntrainedVariable:
+    """A variable of the training data that had too few values there: never answered, never used."""
+
+    name: str
+    description: str
+    unit: str
+
+
+@dataclass(frozen=True)
 class VariableList:
     """The catalogue of the loaded model."""
 
     variables: list[VariableDescription]
     statics: list[StaticDescription]
+    not_trained: list[UntrainedVariable]

@@ -13,9 +13,10 @@ class Status(StrEnum):
     """How far an answer can be relied on. Where several hold, the first in this order is given."""
 
     ABSTAINED = "abstained"
-    """The answer is null: no usable number, or one that would hold for anyone.
+    """The answer is null: no usable number, one that would hold for anyone, or one that rests on nothing.
 
-    The latter is a 90 % interval that contains the population's own.
+    A 90 % interval that contains the population's own would hold for anyone. An answer rests on
+    nothing where its variable was not observed and no held-out subject vouches for the variable.
     """
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     """The series looks unlike those that the model was trained on."""

@@ -195,6 +195,14 @@ def _channels(
 
 def find_channel(catalogue: Catalogue, name: str, *, path: str) -> int:
     """Return the channel of a name or code, or refuse the series with the choices."""
+    untrained = catalogue.find_untrained(name) if catalogue.find(name) is None else None
+    if untrained is not None:
+        raise SeriesRefusedError(
+            Fault.VARIABLE_NOT_TRAINED,
+            f"{untrained.name} is never estimated: the training data of this model hold too few values "
+            "of it; /v1/variables lists what can be asked",
+            path=path,
+        )
     try:
         return catalogue.channel(name)
     except UnknownVariableError as error:

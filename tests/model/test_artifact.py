@@ -14,12 +14,14 @@ from model.calibration import Calibration
 from model.config import LatentODEConfig
 from model.data.normalization import Normalization
 from model.errors import ArtifactError
+from model.subjects import FittedSubjects
 from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
 CONFIG = LatentODEConfig(num_channels=len(CHALLENGE), num_statics=len(CHALLENGE.statics))
 WEIGHTS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(1, np.float32)}
 NORMALIZATION = Normalization.fit(random_cohort(20, np.random.default_rng(0)), CHALLENGE)
+SUBJECTS = FittedSubjects.of(["1", "2"], ["3"], ["4", "Ward 7/Ä"])
 CALIBRATION = replace(
     Calibration.uncalibrated(len(CHALLENGE)), encoder_divergences=np.linspace(0, 3, 7)
 )
@@ -31,6 +33,7 @@ def _write(directory: Path) -> Path:
         config=CONFIG,
         weights=WEIGHTS,
         catalogue=CHALLENGE,
+        subjects=SUBJECTS,
         normalization=NORMALIZATION,
         calibration=CALIBRATION,
         metrics={"error": 0.5},

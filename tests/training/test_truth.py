@@ -11,6 +11,7 @@ from model.artifact import load_artifact
 from model.data.series import Cohort
 from model.runtime.backends import load_predictor
 from tests.catalogues import CHALLENGE
+from training.cohort_mapping import map_cohort
 from training.datasets.meds import read_cohort
 from training.datasets.simulated_dataset import write_simulated
 from training.evaluate import evaluate
@@ -33,7 +34,8 @@ class Simulated:
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     folder = tmp_path_factory.mktemp("data") / "simulated"
     write_simulated(folder, num_subjects=60, seed=4)
-    cohort = read_cohort(folder).cohort
+    dataset = read_cohort(folder)
+    cohort = map_cohort(dataset.cohort, dataset.catalogue, CHALLENGE).cohort
     whole = Truth.read(folder, cohort, CHALLENGE)
     return Simulated(folder, cohort, whole, whole.between_entries())
 
@@ -146,7 +148,7 @@ def test_the_command_writes_a_table_and_figures_that_agree(
         simulated.folder,
         task="truth",
         out=tmp_path / "out",
-        part="held-out",
+        part="auto",
         device="cpu",
         seed=0,
         command=["evaluate"],

@@ -1,43 +1,52 @@
 """A data set on disk: the MEDS layout, with a unit for every row and a report of how it was made.
 
-    data/0.parquet               subject_id, time (null: static), code, numeric_value, unit
-    metadata/dataset.json        name, versions, anchor of relative times, sha256 of the data
+    data/0.parquet               subject_id, time (null: static), code, numeric_value, unit and,
+                                 where there are limits, comparator (`<`, `>` or null)
+    metadata/dataset.json        name, versions, anchor of relative times, sha256 of the files
+    metadata/catalogue.csv       the table of its variables: what a code means, for training too
     metadata/codes.parquet       code, description, parent_codes (LOINC), unit
     metadata/import_report.json  what was read, kept and dropped, where there was an import
-    metadata/subject_ids.csv     the source's identifiers, where these are no integers
+    metadata/subject_ids.csv     the source's identifiers, where these are no integers; see
+                                 `training.datasets.subject_numbers`
 
 MEDS 0.4: https://github.com/Medical-Event-Data-Standard/meds. Somebody else's MEDS data set is read
 by `training.datasets.external_meds`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from jaxtyping import Int
 
-from model.data.catalogue import shipped_catalogue
+from model.data.catalogue_table import read_catalogue
 from model.data.decimals import decimal_float64
-from model.data.series import Cohort, offsets_from_counts
+from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, Cohort, offsets_from_counts
 from model.data.variables import Catalogue
 from model.files import standing, written_directory
 from training.datasets.errors import DatasetError, NotADatasetError, OutputExistsError
 from training.datasets.import_report import ImportReport
 from training.datasets.metadata import (
+    CATALOGUE_FILE,
     DATA_FILE,
-    DATASET_FILE,
+    check_files,
     read_metadata,
-    sha256_of,
+    read_subject_names,
     write_metadata,
-    write_subject_names,
 )
 from training.datasets.raw_table import MICROSECONDS_PER_HOUR, Labels
 
 COLUMNS = ("subject_id", "time", "code", "numeric_value", "unit")
+COMPARATOR = "comparator"
+"""A column that a table may have: `<` where the true value lies at or below the number, `>` where it
+lies at or above it, null where the number was measured."""
+_SIDES = {"<": AT_OR_BELOW, ">": AT_OR_ABOVE}
 _OWN_ENTRIES = frozenset({"data", "metadata"})
 _SCHEMA = pa.schema(
     [
@@ -52,9 +61,13 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Dataset:
-    """One series for each subject, and which data they are."""
+    """Series, the variables that their channels mean, and which data they are.
+
+    `cohort.subject_ids` are the source's own identifiers.
+    """
 
     cohort: Cohort
+    catalogue: Catalogue
     name: str
     sha256: str
 
@@ -65,9 +78,9 @@ def write_meds(
     *,
     name: str,
     anchor: datetime | None,
+    catalogue: Catalogue,
     report: ImportReport | None = None,
     subject_names: Sequence[tuple[int, str]] = (),
-    catalogue: Catalogue | None = None,
     companions: frozenset[str] = frozenset(),
 ) -> None:
     """Write a data set in one step: the directory is there whole or not at all.
@@ -75,12 +88,14 @@ def write_meds(
     Parameters
     ----------
     table
-        Columns `COLUMNS`; codes are names of the catalogue, time is NaT for statics. Sorted here if
-        it is not.
+        Columns `COLUMNS` and perhaps `COMPARATOR`; codes are names of the catalogue, time is NaT for
+        statics. Sorted here if it is not.
     anchor
         Where relative times begin; None if the times are dates of the source.
     subject_names
-        Pairs of subject_id and identifier at the source.
+        Pairs of subject_id and identifier at the source, where this is not the number itself.
+    catalogue
+        The data set carries it as its table of variables.
     companions
         Names that the caller keeps beside `data` and `metadata`; an older data set's are replaced
         too.
@@ -90,18 +105,22 @@ def write_meds(
     OutputExistsError
         If the directory holds anything but a data set of this program.
     """
-    catalogue = shipped_catalogue() if catalogue is None else catalogue
     ordered = _ordered(table, catalogue)
     check_replaceable(directory, companions=companions)
     with written_directory(directory) as partial:
         _write_data(partial, ordered)
-        write_metadata(partial, name=name, anchor=anchor, catalogue=catalogue, report=report)
-        if subject_names:
-            write_subject_names(partial, subject_names)
+        write_metadata(
+            partial,
+            name=name,
+            anchor=anchor,
+            catalogue=catalogue,
+            report=report,
+            subject_names=subject_names,
+        )
 
 
-def read_cohort(directory: Path, catalogue: Catalogue | None = None) -> Dataset:
-    """Read a data set as one series for each subject.
+def read_cohort(directory: Path) -> Dataset:
+    """Read a data set as one series for each subject, with its own table of variables.
 
     Times are hours since the data set's anchor or, where its times are dates, since the subject's
     first observation. Values are float64 in canonical units; a static that is not known is NaN.
@@ -109,21 +128,21 @@ def read_cohort(directory: Path, catalogue: Catalogue | None = None) -> Dataset:
     Raises
     ------
     NotADatasetError
-        If the directory was not written by `write_meds`, or its data were altered since.
+        If the directory was not written by `write_meds`, or a file of it was altered since.
     DatasetError
-        If it holds codes that are not in the catalogue.
+        If it holds codes that are not in its table of variables.
     """
-    catalogue = shipped_catalogue() if catalogue is None else catalogue
     directory = standing(directory)
     metadata = read_metadata(directory)
-    digest = sha256_of(directory / DATA_FILE)
-    if digest != metadata["sha256"]:
-        raise NotADatasetError(
-            f"{directory / DATA_FILE} is not the file that {DATASET_FILE} describes (its sha256 "
-            "differs); import or simulate the data set again"
-        )
+    digest = check_files(directory, metadata)
+    catalogue = read_catalogue(directory / CATALOGUE_FILE)
     table = pq.read_table(directory / DATA_FILE, read_dictionary=["code"])
-    return Dataset(_cohort(table, metadata["anchor"], catalogue), metadata["dataset_name"], digest)
+    cohort = _cohort(table, metadata["anchor"], catalogue)
+    names = read_subject_names(directory)
+    if names:
+        ids = tuple(names.get(int(number), number) for number in cohort.subject_ids)
+        cohort = replace(cohort, subject_ids=ids)
+    return Dataset(cohort, catalogue, metadata["dataset_name"], digest)
 
 
 def _ordered(table: pd.DataFrame, catalogue: Catalogue) -> pd.DataFrame:
@@ -139,6 +158,8 @@ def _ordered(table: pd.DataFrame, catalogue: Catalogue) -> pd.DataFrame:
     is_static = codes >= len(catalogue)
     if np.any(np.isnat(moments) != is_static):
         raise DatasetError("statics must have no time, and observations must have one")
+    if COMPARATOR in table.columns and not table[COMPARATOR].dropna().isin(list(_SIDES)).all():
+        raise DatasetError("a comparator must be <, > or nothing")
     # NaT is the smallest integer: statics come first.
     keys = (codes, moments.view(np.int64), table["subject_id"].to_numpy(np.int64))
     return table if _is_sorted(keys) else table.iloc[np.lexsort(keys)]
@@ -187,9 +208,13 @@ def _write_data(root: Path, table: pd.DataFrame) -> None:
         pa.array(table["numeric_value"].to_numpy(np.float32)),
         pa.array(table["unit"]).cast(pa.string()),
     ]
+    schema = _SCHEMA
+    if COMPARATOR in table.columns:
+        columns.append(pa.array(table[COMPARATOR], from_pandas=True).cast(pa.string()))
+        schema = schema.append(pa.field(COMPARATOR, pa.string()))
     (root / "data").mkdir()
     pq.write_table(
-        pa.Table.from_arrays(columns, schema=_SCHEMA), root / DATA_FILE, compression="zstd"
+        pa.Table.from_arrays(columns, schema=schema), root / DATA_FILE, compression="zstd"
     )
 
 
@@ -223,7 +248,20 @@ def _cohort(table: pa.Table, anchor: str | None, catalogue: Catalogue) -> Cohort
         codes[is_series],
         values[is_series],
         statics,
+        _censoring(table)[is_series],
     )
+
+
+def _censoring(table: pa.Table) -> Int[np.ndarray, " row"]:
+    """Return on which side of each number the true value lies; zero where it was measured."""
+    sides = np.zeros(table.num_rows, dtype=np.int8)
+    if COMPARATOR not in table.column_names:
+        return sides
+    texts = table.column(COMPARATOR)
+    for text, side in _SIDES.items():
+        is_meant = pc.fill_null(pc.equal(texts, text), False)
+        sides[is_meant.to_numpy(zero_copy_only=False)] = side
+    return sides
 
 
 def _origin(anchor: str) -> np.int64:

@@ -1,7 +1,8 @@
 """The files under `metadata/` of a data set: what they say, and the check that they are ours."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from model import files
+from model.data.catalogue_table import write_catalogue
 from model.data.variables import Catalogue, Static, Variable
 from training.datasets.errors import NotADatasetError
 from training.datasets.import_report import ImportReport
@@ -20,6 +22,10 @@ MEDS_VERSION = "0.4"
 ETL_NAME = "lacuna"
 DATA_FILE = Path("data", "0.parquet")
 DATASET_FILE = Path("metadata", "dataset.json")
+CATALOGUE_FILE = Path("metadata", "catalogue.csv")
+SUBJECTS_FILE = Path("metadata", "subject_ids.csv")
+_REPORT_FILE = Path("metadata", "import_report.json")
+_AGAIN = "import or simulate the data set again"
 
 
 def read_metadata(directory: Path) -> dict[str, Any]:
@@ -43,6 +49,30 @@ def read_metadata(directory: Path) -> dict[str, Any]:
     )
 
 
+def check_files(directory: Path, metadata: Mapping[str, Any]) -> str:
+    """Compare the files of a data set with their digests; return one digest of all of them.
+
+    Raises
+    ------
+    NotADatasetError
+        If a file is missing or was altered, or an older version of this program wrote the data set.
+    """
+    listed = metadata.get("files")
+    if not isinstance(listed, dict) or not {str(DATA_FILE), str(CATALOGUE_FILE)} <= set(listed):
+        raise NotADatasetError(
+            f"{directory} was written by an older version of this program, without its table of "
+            f"variables; {_AGAIN}"
+        )
+    for name, expected in listed.items():
+        if sha256_of(directory / name) != expected:
+            raise NotADatasetError(
+                f"{directory / name} is not the file that {DATASET_FILE} describes (its sha256 "
+                f"differs); {_AGAIN}, with another --out"
+            )
+    lines = "\n".join(f"{name}:{listed[name]}" for name in sorted(listed))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def write_metadata(
     root: Path,
     *,
@@ -50,22 +80,29 @@ def write_metadata(
     anchor: datetime | None,
     catalogue: Catalogue,
     report: ImportReport | None,
+    subject_names: Sequence[tuple[int, str]] = (),
 ) -> None:
     """Describe the data that already stand under `root`."""
     (root / "metadata").mkdir()
+    write_catalogue(root / CATALOGUE_FILE, catalogue)
+    files = [DATA_FILE, CATALOGUE_FILE]
+    if subject_names:
+        _write_subject_names(root, subject_names)
+        files.append(SUBJECTS_FILE)
     dataset = {
         "dataset_name": name,
         "etl_name": ETL_NAME,
         "etl_version": _own_version(),
         "meds_version": MEDS_VERSION,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "other_extension_columns": ["unit"],
+        "other_extension_columns": ["unit", "comparator"],
         "anchor": None if anchor is None else anchor.isoformat(),
         "sha256": sha256_of(root / DATA_FILE),
+        "files": {str(file): sha256_of(root / file) for file in files},
     }
     _write_json(root / DATASET_FILE, dataset)
     if report is not None:
-        _write_json(root / "metadata" / "import_report.json", report.to_json())
+        _write_json(root / _REPORT_FILE, report.to_json())
     described: list[Variable | Static] = [*catalogue.variables, *catalogue.statics]
     parents = [
         [code if "//" in code else f"LOINC//{code}" for code in item.codes] for item in described
@@ -83,11 +120,38 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_subject_names(root: Path, subject_names: Sequence[tuple[int, str]]) -> None:
+def _write_subject_names(root: Path, subject_names: Sequence[tuple[int, str]]) -> None:
     """Write which number stands for which identifier of the source."""
     ids, names = zip(*subject_names, strict=True)
     table = pa.table({"subject_id": pa.array(ids, pa.int64()), "source_id": pa.array(names)})
-    pyarrow.csv.write_csv(table, root / "metadata" / "subject_ids.csv")
+    pyarrow.csv.write_csv(table, root / SUBJECTS_FILE)
+
+
+def read_subject_names(directory: Path) -> Mapping[int, str]:
+    """Return the source's identifier of every subject where it is not the number itself."""
+    path = directory / SUBJECTS_FILE
+    if not path.exists():
+        return {}
+    # What a source writes NA or null is an identifier here, and no missing text.
+    options = pyarrow.csv.ConvertOptions(
+        column_types={"subject_id": pa.int64(), "source_id": pa.string()},
+        strings_can_be_null=False,
+    )
+    parsing = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    table = pyarrow.csv.read_csv(path, parse_options=parsing, convert_options=options)
+    columns = (table.column(name).to_pylist() for name in ("subject_id", "source_id"))
+    return dict(zip(*columns, strict=True))
+
+
+def read_absent_subjects(directory: Path) -> tuple[str, ...]:
+    """Return the source's identifiers of the subjects that the import left without a series."""
+    try:
+        report = json.loads((directory / _REPORT_FILE).read_text(encoding="utf-8"))
+        numbers = [int(one) for one in report["subjects_without_observations"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+    names = read_subject_names(directory)
+    return tuple(names.get(number, str(number)) for number in numbers)
 
 
 def sha256_of(path: Path) -> str:

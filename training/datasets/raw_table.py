@@ -72,7 +72,7 @@ class RawTable:
     `times` is float64, hours since `RELATIVE_ANCHOR`, or datetime64[us]; NaN or NaT for a row that
     has none. `values` are in `units`, or in the catalogue's where a row has no unit. `subjects` are
     all subjects of the source, in order, also those that have no row here. `subject_names` are
-    their identifiers at the source where these are no integers.
+    their identifiers at the source; without, these are the numbers themselves.
     """
 
     source: str

@@ -22,17 +22,20 @@ _COMPANIONS = frozenset({"truth", EXAMPLE_FILE})
 _CONTEXT_END_HOURS = 24.0
 _QUERY_HOURS = (24.0, 27.0, 30.0, 36.0, 42.0, 47.0)
 _QUERY_VARIABLES = ("HR", "Temp")
+# Together a number of 18 digits.
+_MOST_SUBJECTS = _MOST_SEEDS = 10**9
 
 
 def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:
     """Simulate, write, and return one line that says what was written."""
     check_replaceable(out, companions=_COMPANIONS)
-    simulation = simulate(num_subjects, generator=np.random.default_rng(seed))
+    simulation = _numbered(simulate(num_subjects, generator=np.random.default_rng(seed)), seed)
     write_meds(
         out,
         simulation.table,
         name=f"simulated-{num_subjects}-seed-{seed}",
         anchor=RELATIVE_ANCHOR,
+        catalogue=shipped_catalogue().only(set(simulation.table["code"])),
         companions=_COMPANIONS,
     )
     (out / "truth").mkdir()
@@ -42,6 +45,16 @@ def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:
     return (
         f"wrote {out}: {num_subjects:,} subjects, {num_observations:,} observations, truth beside"
     )
+
+
+def _numbered(simulation: Simulation, seed: int) -> Simulation:
+    """Give the subjects of another seed other numbers, because they are other people."""
+    first = seed % _MOST_SEEDS * _MOST_SUBJECTS
+    tables = (
+        table.assign(subject_id=table["subject_id"] + first)
+        for table in (simulation.table, simulation.truth)
+    )
+    return Simulation(*tables)
 
 
 def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:

@@ -58,14 +58,14 @@ def import_source(
     report = imported.report
     if report.kept_observations == 0:
         raise EmptySourceError("\n".join([f"{source}: no observation is left", *report.lines()]))
-    subject_names = zip(raw.subjects.tolist(), raw.subject_names or (), strict=False)
+    named = zip(raw.subjects.tolist(), raw.subject_names or (), strict=False)
     write_meds(
         out,
         imported.table,
         name=name or source.resolve().name.split(".")[0],
         anchor=RELATIVE_ANCHOR if raw.is_relative else None,
         report=report,
-        subject_names=tuple(subject_names),
+        subject_names=tuple((number, name) for number, name in named if name != str(number)),
         catalogue=catalogue,
     )
     return report

@@ -8,7 +8,6 @@ category may be text.
 
 import csv
 import gzip
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 
 from model.data.catalogue import shipped_catalogue
 from model.data.cleaning import Drop
@@ -28,10 +27,10 @@ from training.datasets.codes import NO_MAP, CodeMap, resolve
 from training.datasets.errors import SourceFormatError
 from training.datasets.external_meds import parquet_files
 from training.datasets.raw_table import Labels, RawTable
+from training.datasets.subject_numbers import subject_numbers
 
 _DELIMITERS = ",;\t|"
 _CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _SHORT_CATEGORIES = {"f": "female", "m": "male"}
 
 
@@ -80,8 +79,8 @@ def read_table(
 ) -> RawTable:
     """Read a CSV file (also gzipped; comma, semicolon, tab or bar), or Parquet (file or folder).
 
-    Subject ids that are not plain integers are numbered from 1 in sorted order; `subject_names` of
-    the result says which is which.
+    Subject ids that are not plain integers are numbered by `subject_numbers`; `subject_names` of the
+    result says which is which.
 
     Raises
     ------
@@ -95,16 +94,16 @@ def read_table(
     subject_labels = Labels.encode(table.column(columns.subject_id))
     is_owned = subject_labels.codes >= 0
     rows = np.flatnonzero(is_owned)
-    subjects, numbers = _subject_numbers(subject_labels.names)
+    numbers = subject_numbers(subject_labels.names)
+    order = np.argsort(numbers)
     names = Labels.encode(table.column(columns.variable))
     values = _values(table.column(columns.value), names, catalogue, code_map)
     has_unit = columns.unit in table.column_names
     units = Labels.encode(table.column(columns.unit)) if has_unit else Labels.nothing(len(values))
-    is_numbered = not all(_INTEGER.fullmatch(name) for name in subject_labels.names)
     return RawTable(
         source="table",
         num_files=source.num_files,
-        subjects=subjects,
+        subjects=numbers[order],
         subject_ids=numbers[subject_labels.codes[rows]],
         times=_times(table.column(columns.time), time_format, path)[rows],
         names=names.take(rows),
@@ -114,7 +113,7 @@ def read_table(
             Drop("malformed_row", "", source.malformed),
             Drop("missing_subject", "", len(is_owned) - len(rows)),
         ),
-        subject_names=subject_labels.names if is_numbered else None,
+        subject_names=tuple(subject_labels.names[place] for place in order),
     )
 
 
@@ -186,17 +185,6 @@ def _check_columns(path: Path, found: list[str], columns: TableColumns) -> None:
     twice = [name for name in (*columns.required, columns.unit) if found.count(name) > 1]
     if twice:
         raise SourceFormatError(f"{path}: the column {twice[0]!r} is there more than once")
-
-
-def _subject_numbers(
-    names: tuple[str, ...],
-) -> tuple[Int[np.ndarray, " subject"], Int[np.ndarray, " name"]]:
-    """Return all subject ids in order, and the id of every name."""
-    if all(_INTEGER.fullmatch(name) for name in names):
-        numbers = np.array([int(name) for name in names], dtype=np.int64)
-        return np.sort(numbers), numbers
-    numbers = np.arange(1, len(names) + 1)
-    return numbers, numbers
 
 
 def _times(

@@ -43,7 +43,7 @@ def report_page(content: Content) -> str:
         eyebrow=f"Lacuna · {task.lower()} report · model {name} · data {provenance.data_name} · "
         f"{provenance.date[:10]}",
         headline=headline(evaluation, scores),
-        ledes=[losses(scores)],
+        ledes=[*provenance.judged, losses(scores)],
         tiles=_tiles(evaluation, scores),
         notice=_NOTICE,
     )

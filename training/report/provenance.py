@@ -34,7 +34,9 @@ class Provenance:
     """Everything that a reader needs to obtain the same figures again.
 
     `catalogue` is the artifact's own: it says what the channels of the figures mean. `git_revision` is
-    None outside a git checkout, and ends in "+changes" where files differ from the revision.
+    None outside a git checkout, and ends in "+changes" where files differ from the revision. `subjects`
+    says who was judged and who was left out, `left_out` which values were; empty where there is
+    nothing to say.
     """
 
     date: str
@@ -45,11 +47,18 @@ class Provenance:
     artifact_sha256: str
     data_name: str
     data_sha256: str
+    subjects: str
+    left_out: str
     git_revision: str | None
     python_version: str
     torch_version: str
     hardware: Hardware
     catalogue: Catalogue
+
+    @property
+    def judged(self) -> list[str]:
+        """Whom the figures are about, as paragraphs: none where it is not known."""
+        return [f"Judged on {self.subjects}."] * bool(self.subjects)
 
     @classmethod
     def collect(
@@ -58,6 +67,8 @@ class Provenance:
         artifact: Artifact,
         data_name: str,
         data_sha256: str,
+        subjects: str = "",
+        left_out: str = "",
         seed: int,
         command: Sequence[str],
         device: str = "cpu",
@@ -75,6 +86,8 @@ class Provenance:
             artifact_sha256=artifact.sha256,
             data_name=data_name,
             data_sha256=data_sha256,
+            subjects=subjects,
+            left_out=left_out,
             git_revision=_git_revision(),
             python_version=platform.python_version(),
             torch_version=torch.__version__,
@@ -98,6 +111,8 @@ class Provenance:
             ("Artifact sha256", self.artifact_sha256),
             ("Data", self.data_name),
             ("Data sha256", self.data_sha256),
+            *([("Subjects", self.subjects)] if self.subjects else []),
+            *([("Values", self.left_out)] if self.left_out else []),
             ("Code revision", self.git_revision or "not a git checkout"),
             ("Software", f"Python {self.python_version}, PyTorch {self.torch_version}"),
             (

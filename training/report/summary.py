@@ -38,6 +38,7 @@ def write_summary_markdown(
     worst = worst_covered(scores)
     parts = [
         f"# {TASK_NAMES[evaluation.task]}: {name} on {provenance.data_name}",
+        *provenance.judged,
         headline(evaluation, scores),
         losses(scores),
         *([] if home is None else ["## Relative to home", home_sentence(home), _home(home)]),

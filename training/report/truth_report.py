@@ -134,6 +134,7 @@ def write_truth_summary(evaluations: Mapping[str, TruthEvaluation], provenance: 
     name = f"{provenance.artifact_name} {provenance.artifact_version}"
     texts = [
         f"# Truth: {name} on {provenance.data_name}",
+        *provenance.judged,
         *(_headline(part) for part in parts),
         _METHOD,
     ]
@@ -230,7 +231,7 @@ def _page(parts: Sequence[_Part], provenance: Provenance) -> str:
         eyebrow=f"Lacuna · simulated truth · model {name} · data {provenance.data_name} · "
         f"{provenance.date[:10]}",
         headline=_headline(first),
-        ledes=list(map(_headline, parts[1:])),
+        ledes=[*provenance.judged, *map(_headline, parts[1:])],
         tiles=tiles,
     )
     sections = "\n".join(map(_section, parts, charts))

@@ -44,7 +44,6 @@ _FAULTS: Final = (
     OSError,
     EOFError,
     ValueError,
-    TypeError,
     OverflowError,
     RecursionError,
     zlib.error,
@@ -62,13 +61,21 @@ class Listing:
     files: tuple[Path, ...]
     passed_over: tuple[str, ...] = ()
 
-    def passed_over_line(self) -> str | None:
-        """Return a sentence for a report; None where nothing was passed over."""
-        if not self.passed_over:
-            return None
-        shown = ", ".join(self.passed_over[:_NUM_SHOWN])
-        more = len(self.passed_over) - _NUM_SHOWN
-        return f"passed over: {shown}" + (f" and {more} more" if more > 0 else "")
+
+def passed_over_line(names: tuple[str, ...]) -> str | None:
+    """Return a sentence for a report on what was passed over; None where nothing was.
+
+    Examples
+    --------
+    >>> passed_over_line(("._a.csv", "notes.docx"))
+    'passed over: ._a.csv, notes.docx'
+    """
+    if not names:
+        return None
+    more = len(names) - _NUM_SHOWN
+    return f"passed over: {', '.join(names[:_NUM_SHOWN])}" + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def list_files(path: Path, endings: tuple[str, ...], *, what: str) -> Listing:

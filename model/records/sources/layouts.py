@@ -5,10 +5,11 @@ it is wide: one moment a row, one variable a column.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from model.records.codes import knows_nothing
 from model.records.errors import SourceError
 from model.records.sources.options import (
     COLUMNS,
@@ -68,12 +69,12 @@ class LongLayout:
 class WideLayout:
     """Positions of the subject, the time, and the variables of a wide table.
 
-    `subject` is None where every file is one subject. `names` and `units` belong to `variables`.
+    `subject` is None where every file is one subject, `time` where all are statics. `names` and `units` belong to `variables`.
     `passed_over` names columns that are no variables.
     """
 
     subject: int | None
-    time: int
+    time: int | None
     variables: tuple[int, ...]
     names: tuple[str, ...]
     units: tuple[str | None, ...]
@@ -82,14 +83,23 @@ class WideLayout:
     @property
     def wanted(self) -> tuple[int, ...]:
         """Positions of the columns that are read: subject, time, variables."""
-        subject = () if self.subject is None else (self.subject,)
-        return (*subject, self.time, *self.variables)
+        keys = (place for place in (self.subject, self.time) if place is not None)
+        return (*keys, *self.variables)
 
 
 def layout_of(
-    columns: Sequence[str], options: SourceOptions, *, is_query: bool = False
+    columns: Sequence[str],
+    options: SourceOptions,
+    *,
+    is_query: bool = False,
+    is_static: Callable[[str], bool] = knows_nothing,
 ) -> LongLayout | WideLayout:
     """Find the columns of a table by its header.
+
+    Parameters
+    ----------
+    is_static
+        Whether a name is that of a static: a wide table of nothing else needs no time.
 
     Raises
     ------
@@ -117,7 +127,7 @@ def layout_of(
         # Half of a long table: the missing half has another name.
         found.require(VARIABLE)
         found.require(VALUE)
-    return _wide(found, options)
+    return _wide(found, options, is_static)
 
 
 @dataclass(frozen=True)
@@ -169,19 +179,48 @@ class _Header:
         )
 
 
-def _wide(found: _Header, options: SourceOptions) -> WideLayout:
-    subject, time = found.find(SUBJECT), found.require(TIME)
+def _wide(found: _Header, options: SourceOptions, is_static: Callable[[str], bool]) -> WideLayout:
+    subject, time = found.find(SUBJECT), found.find(TIME)
     if subject is None:
-        suspect = next((name for name in found.columns if _IDENTIFIER.fullmatch(name.lower())), "")
-        if suspect:
-            raise SourceError(
-                f"no column of subjects was found, and `{suspect}` may be one; say it with "
-                f"--columns subject_id={suspect}"
-            )
+        _refuse_suspect(found)
+    chosen, passed_over = _variables(found, (subject, time))
+    mapped = options.codes.entries
+    named = [(name, None) if name in mapped else split_bracket(name) for name in chosen.values()]
+    if time is None and not all(is_static(_target(name, options)) for name, _ in named):
+        found.require(TIME)
+    return WideLayout(
+        subject,
+        time,
+        tuple(chosen),
+        tuple(name for name, _ in named),
+        tuple(unit for _, unit in named),
+        passed_over,
+    )
+
+
+def _target(name: str, options: SourceOptions) -> str:
+    mapped = options.codes.find(name)
+    return name if mapped is None else mapped.variable
+
+
+def _refuse_suspect(found: _Header) -> None:
+    """Raise where a column may well name subjects: else every file would become one of them."""
+    suspect = next((name for name in found.columns if _IDENTIFIER.fullmatch(name.lower())), None)
+    if suspect is not None:
+        raise SourceError(
+            f"no column of subjects was found, and `{suspect}` may be one; say it with "
+            f"--columns subject_id={suspect}"
+        )
+
+
+def _variables(
+    found: _Header, keys: tuple[int | None, ...]
+) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Return the columns that are variables by their positions, and the names of the others."""
     chosen: dict[int, str] = {}
     passed_over = []
     for place, name in enumerate(found.columns):
-        if place in (subject, time):
+        if place in keys:
             continue
         lowered = name.strip().lower()
         is_other = lowered in SUBJECT_NAMES or lowered in TIME_NAMES
@@ -196,13 +235,4 @@ def _wide(found: _Header, options: SourceOptions) -> WideLayout:
         raise SourceError(
             f"the column `{twice}` is there more than once; give every column a name of its own"
         )
-    mapped = options.codes.entries
-    named = [(name, None) if name in mapped else split_bracket(name) for name in chosen.values()]
-    return WideLayout(
-        subject,
-        time,
-        tuple(chosen),
-        tuple(name for name, _ in named),
-        tuple(unit for _, unit in named),
-        tuple(passed_over),
-    )
+    return chosen, tuple(passed_over)

@@ -1,7 +1,7 @@
 """Opening a source: the reader of its format, the user's code map, and rows that name nobody."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -21,11 +21,6 @@ from model.records.sources.wide_table import read_wide
 
 MISSING_SUBJECT: Final = "missing_subject"
 
-_WHAT: Final = {
-    SourceFormat.CSV: "CSV",
-    SourceFormat.PARQUET: "Parquet",
-    SourceFormat.NDJSON: "NDJSON",
-}
 _READERS: Final = {
     SourceFormat.FHIR: ("model.records.sources.fhir", "read_fhir"),
     SourceFormat.MEDS: ("model.records.sources.meds", "read_meds"),
@@ -60,27 +55,38 @@ def open_source(
     ...  for one in open_source(path, options, Catalogue((), ()))]
     [(1, {'missing_subject': 1})]
     """
-    for rows in _read(path, options, is_query=is_query):
-        batch = apply_codes(rows.batch, options.codes) if not is_query else rows.batch
+    knows = _knows(catalogue)
+    for rows in _read(path, options, catalogue, is_query=is_query):
+        batch = rows.batch if is_query else apply_codes(rows.batch, options.codes, knows)
         is_owned = pc.is_valid(batch.column("subject_id"))
         owned = batch.filter(is_owned)
         missing = Counter({MISSING_SUBJECT: batch.num_rows - owned.num_rows})
         yield RowBatch(owned, dict(+(Counter(rows.ignored) + missing)), rows.remarks)
 
 
-def read_tables(
-    path: Path, options: SourceOptions, *, is_query: bool = False
+def _knows(catalogue: Catalogue) -> Callable[[str], bool]:
+    return lambda name: name in catalogue.channels or name in catalogue.static_positions
+
+
+def _read_tables(
+    path: Path, options: SourceOptions, catalogue: Catalogue, *, is_query: bool
 ) -> Iterator[RowBatch]:
-    """Stream the rows of the tables of a file or folder, as they are written."""
-    listing = list_files(path, endings_of(options.format), what=_WHAT[options.format])
+    listing = list_files(path, endings_of(options.format), what=options.format.label)
     for file in listing.files:
-        with reading(file, _WHAT[options.format]):
+        with reading(file, options.format.label):
             for table in open_table(file, options):
-                yield from _rows_of(table, options, is_query=is_query)
+                yield from _rows_of(table, options, catalogue, is_query=is_query)
 
 
-def _rows_of(table: Table, options: SourceOptions, *, is_query: bool) -> Iterator[RowBatch]:
-    layout = layout_of(table.columns, options, is_query=is_query)
+def _rows_of(
+    table: Table, options: SourceOptions, catalogue: Catalogue, *, is_query: bool
+) -> Iterator[RowBatch]:
+    layout = layout_of(
+        table.columns,
+        options,
+        is_query=is_query,
+        is_static=lambda name: name in catalogue.static_positions,
+    )
     for piece in table.stream(layout.wanted):
         if isinstance(layout, LongLayout):
             yield read_long(piece, layout, options, decimal_mark=table.decimal_mark)
@@ -90,18 +96,20 @@ def _rows_of(table: Table, options: SourceOptions, *, is_query: bool) -> Iterato
             )
 
 
-def _read(path: Path, options: SourceOptions, *, is_query: bool) -> Iterator[RowBatch]:
+def _read(
+    path: Path, options: SourceOptions, catalogue: Catalogue, *, is_query: bool
+) -> Iterator[RowBatch]:
     if is_query and not options.format.is_table:
         # No record asks for times: a table does.
         options = SourceOptions(
             format=table_format(path), columns=options.columns, time=options.time
         )
     if options.format.is_table:
-        return read_tables(path, options, is_query=is_query)
+        return _read_tables(path, options, catalogue, is_query=is_query)
     module, function = _READERS[options.format]
     try:
         reader = getattr(import_module(module), function)
     except ModuleNotFoundError as error:
         raise SourceError(f"the format {options.format} cannot be read yet") from error
-    found: Iterator[RowBatch] = reader(path, options)
+    found: Iterator[RowBatch] = reader(path, options, catalogue)
     return found

@@ -33,6 +33,11 @@ class SourceFormat(StrEnum):
     PHYSIONET2012 = "physionet2012"
 
     @property
+    def label(self) -> str:
+        """How a sentence calls it."""
+        return "Parquet" if self is SourceFormat.PARQUET else self.upper()
+
+    @property
     def is_table(self) -> bool:
         """Whether it is a long or a wide table."""
         return self in (SourceFormat.CSV, SourceFormat.PARQUET, SourceFormat.NDJSON)

@@ -65,8 +65,7 @@ def open_table(file: Path, options: SourceOptions) -> Iterator[Table]:
     >>> table.dialect, [piece.batch.to_pydict() for piece in table.stream([0, 2])]
     ('UTF-8, semicolon, decimal comma', [{'subject_id': ['1'], 'K': ['4,1']}])
     """
-    what = {"csv": "text", "parquet": "Parquet", "ndjson": "NDJSON"}[options.format]
-    with reading(file, what):
+    with reading(file, options.format.label):
         if options.format is SourceFormat.CSV:
             yield _open_text(file, options)
         elif options.format is SourceFormat.PARQUET:

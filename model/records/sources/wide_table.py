@@ -67,9 +67,9 @@ def read_wide(
     [80.0, 4.0, 5.0]
     """
     batch = piece.batch
-    num_keys = 1 if layout.subject is None else 2
-    time_name = options.columns.get(TIME, TIME)
-    times = read_times(batch.column(num_keys - 1), options.time, name=time_name)
+    num_keys = (layout.subject is not None) + (layout.time is not None)
+    moments = pa.nulls(batch.num_rows) if layout.time is None else batch.column(num_keys - 1)
+    times = read_times(moments, options.time, name=options.columns.get(TIME, TIME))
     if layout.subject is None:
         subjects = pa.repeat(pa.scalar(subject_of_file(file), pa.string()), batch.num_rows)
     else:

@@ -25,6 +25,9 @@ _READERS = {
     InputFormat.MEDS: read_meds,
 }
 _NO_OWNER = "missing_subject"
+# What no job uses, and what a job leaves out that was asked to ignore what it cannot use.
+_NEVER_USED = frozenset({Fault.VARIABLE_NOT_TRAINED})
+_UNUSABLE = _NEVER_USED | {Fault.UNKNOWN_VARIABLE, Fault.UNKNOWN_UNIT}
 
 
 def open_source(
@@ -42,8 +45,9 @@ def open_source(
         owned = pc.is_valid(batch.column("subject_id"))
         batch = batch.filter(owned)
         ignored[_NO_OWNER] += len(owned) - batch.num_rows
-        if request.ignores_unusable_rows and not is_query:
-            batch = _without_unusable(batch, catalogue, ignored)
+        if not is_query:
+            faults = _UNUSABLE if request.ignores_unusable_rows else _NEVER_USED
+            batch = _without(faults, batch, catalogue, ignored)
         yield Rows(batch, +ignored)
 
 
@@ -56,10 +60,10 @@ def _read(
     return read_csv(path, is_query=True) if is_query else read_fhir(path, catalogue)
 
 
-def _without_unusable(
-    batch: pa.RecordBatch, catalogue: Catalogue, ignored: Counter[str]
+def _without(
+    dropped: frozenset[Fault], batch: pa.RecordBatch, catalogue: Catalogue, ignored: Counter[str]
 ) -> pa.RecordBatch:
-    """Drop the rows of variables and units that the catalogue does not have, each pair judged once."""
+    """Drop the rows whose variable or unit has one of these faults, each pair judged once."""
     names = pc.fill_null(batch.column("variable"), "").dictionary_encode()
     units = pc.fill_null(batch.column("unit"), "").dictionary_encode()
     num_units = max(1, len(units.dictionary))
@@ -69,6 +73,7 @@ def _without_unusable(
     faults = [
         _fault(catalogue, name_of[at // num_units], unit_of[at % num_units]) for at in distinct
     ]
+    faults = [fault if fault in dropped else None for fault in faults]
     counts = np.bincount(owners, minlength=len(distinct))
     for fault, count in zip(faults, counts, strict=True):
         if fault is not None:
@@ -80,6 +85,8 @@ def _without_unusable(
 def _fault(catalogue: Catalogue, name: str, unit: str) -> Fault | None:
     if name in catalogue.static_positions:
         return None
+    if find_untrained(catalogue, name) is not None:
+        return Fault.VARIABLE_NOT_TRAINED
     try:
         conversion(catalogue[catalogue.channel(name)], unit or None)
     except UnknownVariableError:

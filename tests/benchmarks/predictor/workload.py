@@ -10,6 +10,7 @@ from model.data.series import Cohort, Series, offsets_from_counts
 from model.runtime.predictor import Request
 from tests.benchmarks.serve.bodies import TIMES_HOURS, VARIABLES
 from tests.catalogues import CHALLENGE
+from training.cohort_mapping import map_cohort
 from training.datasets.meds import read_cohort
 
 _CONTEXT_HOURS = 24.0
@@ -20,7 +21,8 @@ class Workload:
     """The stays of a MEDS dataset, each cut after a day and begun at zero."""
 
     def __init__(self, data: Path) -> None:
-        cohort = read_cohort(data, CHALLENGE).cohort
+        dataset = read_cohort(data)
+        cohort = map_cohort(dataset.cohort, dataset.catalogue, CHALLENGE).cohort
         days = (_first_day(cohort[number]) for number in range(len(cohort)))
         self._stays = Cohort.from_series([one for one in days if len(one) >= 2])
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from model.data.series import Series
 from tests.catalogues import CHALLENGE
+from training.cohort_mapping import map_cohort
 from training.datasets.meds import read_cohort
 
 _CONTEXT_HOURS = 24.0
@@ -18,7 +19,8 @@ NUM_BODIES = 200
 
 def bodies(data: Path, *, num_series: int = 1) -> list[bytes]:
     """Return bodies of requests to /v1/impute, `num_series` of the first stays of a dataset in each."""
-    cohort = read_cohort(data, CHALLENGE).cohort
+    dataset = read_cohort(data)
+    cohort = map_cohort(dataset.cohort, dataset.catalogue, CHALLENGE).cohort
     found = (_series(cohort[index]) for index in range(min(NUM_BODIES, len(cohort))))
     stays = [one for one in found if one is not None]
     whole = range(0, len(stays) - num_series + 1, num_series)

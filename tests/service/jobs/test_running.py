@@ -21,8 +21,8 @@ from service.jobs.planning.plan import load_plan, make_plan
 from service.jobs.planning.sorting import SortedRuns
 from service.jobs.reading.rows import TimeKind, schema
 from service.jobs.request import InputFormat, JobRequest
-from tests.catalogues import CHALLENGE
 from service.jobs.submitting import limited
+from tests.catalogues import CHALLENGE
 from tests.service.jobs.tables import (
     fill,
     observations,

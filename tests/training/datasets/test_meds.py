@@ -36,7 +36,7 @@ def table() -> pd.DataFrame:
 def write(
     directory: Path, table: pd.DataFrame, *, anchor: datetime | None = RELATIVE_ANCHOR
 ) -> Path:
-    write_meds(directory, table, name="tiny", anchor=anchor)
+    write_meds(directory, table, name="tiny", anchor=anchor, catalogue=CHALLENGE)
     return directory
 
 
@@ -114,7 +114,8 @@ def test_an_empty_table_is_an_empty_cohort(tmp_path: Path, table: pd.DataFrame) 
 
 def test_an_older_data_set_is_replaced_whole(tmp_path: Path, table: pd.DataFrame) -> None:
     out = tmp_path / "out"
-    write_meds(out, table, name="old", anchor=None, subject_names=[(-3, "x"), (9, "y")])
+    names = [(-3, "x"), (9, "y")]
+    write_meds(out, table, name="old", anchor=None, catalogue=CHALLENGE, subject_names=names)
     assert (out / "metadata" / "subject_ids.csv").read_text().splitlines()[1:] == [
         '-3,"x"',
         '9,"y"',
@@ -145,7 +146,8 @@ def test_a_stranger_file_in_our_data_set_is_not_lost(tmp_path: Path, table: pd.D
     with pytest.raises(OutputExistsError):
         write(out, table)
     assert (out / "notes.txt").read_text() == "mine"
-    write_meds(out, table, name="tiny", anchor=None, companions=frozenset({"notes.txt"}))
+    companions = frozenset({"notes.txt"})
+    write_meds(out, table, name="tiny", anchor=None, catalogue=CHALLENGE, companions=companions)
     assert not (out / "notes.txt").exists()
 
 

@@ -12,6 +12,7 @@ from training.datasets.errors import DatasetError, EmptySourceError, SourceForma
 from training.datasets.importing import Imported, import_table
 from training.datasets.meds import read_cohort
 from training.datasets.sources import KINDS, import_source
+from training.datasets.subject_numbers import subject_numbers
 from training.datasets.table import TableColumns, TimeFormat, read_table
 
 TEXT = """subject_id,time,variable,value,unit
@@ -173,16 +174,17 @@ def test_what_cannot_be_read_is_counted_by_reason(tmp_path: Path) -> None:
     }
 
 
-def test_subjects_that_are_no_integers_are_numbered_in_their_order(tmp_path: Path) -> None:
+def test_subjects_that_are_no_integers_keep_their_identifiers(tmp_path: Path) -> None:
     rows = [f"{name},0,HR,{rate}" for name, rate in (("p9", 90), ("p10", 100), ("p1", 10 + 1))]
     text = "\n".join(["subject_id,time,variable,value", *rows, "p10,1,HR,101"]) + "\n"
     report = import_source("table", csv_file(tmp_path, text), tmp_path / "out")
-    assert report.subjects_without_observations == (1,)  # a rate of 11
+    numbers = dict(zip(("p1", "p10", "p9"), subject_numbers(("p1", "p10", "p9")), strict=True))
+    assert report.subjects_without_observations == (numbers["p1"],)  # a rate of 11
     mapping = pd.read_csv(tmp_path / "out" / "metadata" / "subject_ids.csv")
-    assert mapping.values.tolist() == [[1, "p1"], [2, "p10"], [3, "p9"]]
+    assert dict(zip(mapping["source_id"], mapping["subject_id"], strict=True)) == numbers
     cohort = read_cohort(tmp_path / "out").cohort
-    assert cohort.subject_ids == ("2", "3")
-    assert cohort.values.tolist() == [100.0, 101.0, 90.0]
+    found = {series.subject_id: series.values.tolist() for series in cohort}
+    assert found == {"p10": [100.0, 101.0], "p9": [90.0]}
 
 
 def test_identifiers_that_only_look_like_one_number_stay_apart(tmp_path: Path) -> None:
