@@ -2,13 +2,14 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Final, cast
 
 import pyarrow as pa
 
@@ -189,7 +190,7 @@ def printable(text: str) -> str:
     )
 
 
-def open_bytes(file: Path) -> BinaryIO:
+def open_bytes(file: Path) -> io.BufferedIOBase:
     """Open a file of text; what compresses it is told by its first bytes, not by its name.
 
     Raises
@@ -204,7 +205,7 @@ def open_bytes(file: Path) -> BinaryIO:
             raise SourceError(detail, name=shown(file))
     for mark, opener in _OPENERS.items():
         if start.startswith(mark):
-            return cast(BinaryIO, opener(file, "rb"))
+            return cast(io.BufferedIOBase, opener(file, "rb"))
     return file.open("rb")
 
 
