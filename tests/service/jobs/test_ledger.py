@@ -14,6 +14,7 @@ from service.jobs.ledger.records import (
     JobState,
     Lease,
     Part,
+    Planned,
     Submission,
 )
 from service.jobs.ledger.tables import PLAN
