@@ -133,6 +133,14 @@ def test_urine_of_a_day_is_known_at_its_end(tmp_path: Path) -> None:
     assert _of_fhir(tmp_path, urine, rate) == [("HR", 0.0, 92.0), ("Urine", 24.0, 1500.0)]
 
 
+def test_an_amount_that_two_files_hold_counts_once(tmp_path: Path) -> None:
+    def urine(name: str, value: float) -> dict[str, Any]:
+        return observation(id=name, code=coded("9187-6"), valueQuantity=quantity(value, "mL"))
+
+    told = [urine("a", 100.0), urine("b", 50.0), urine("c", 50.0)]
+    assert _of_fhir(tmp_path, *told, *told) == [("Urine", 0.0, 200.0)]
+
+
 def test_elements_that_change_the_meaning_leave_nothing(tmp_path: Path) -> None:
     changed: list[dict[str, Any]] = [
         {"modifierExtension": [{"url": "x"}]},
