@@ -166,7 +166,7 @@ def _rows(columns: Mapping[str, pa.Array], options: SourceOptions, names: _Names
     times = read_times(columns[TIME], options.time)
     is_birth = _each(codes, [one.variable == BIRTH_DATE for one in meanings])
     # A birth is a day.
-    dated = is_birth & (times.microseconds != 0) & (times.kinds != TimeKind.MISSING)
+    dated = is_birth & np.isin(times.kinds, (TimeKind.LOCAL, TimeKind.INSTANT))
     kinds = np.where(dated, TimeKind.DATE, times.kinds).astype(np.uint8)
     categories = _texts(codes, [one.category for one in meanings])
     found = times.columns() | {

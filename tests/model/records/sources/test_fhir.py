@@ -417,6 +417,9 @@ def test_every_way_to_write_the_same_resources_gives_the_same_rows(tmp_path: Pat
     expected = read(tmp_path, *resources).rows
     ways = {
         "a.json": json.dumps(_bundle(*({"resource": one} for one in resources))).encode(),
+        "bundle.json": json.dumps(
+            _bundle(*({"resource": one} for one in resources)), indent=1
+        ).encode("utf-16"),
         "b.json": "\n".join(json.dumps(one) for one in resources).encode(),
         "c.ndjson.gz": gzip.compress("\r\n".join(json.dumps(one) for one in resources).encode()),
         "d.ndjson": json.dumps(
@@ -555,3 +558,10 @@ def test_a_static_of_the_catalogue_is_known_too(tmp_path: Path) -> None:
     assert (
         read(tmp_path, observation(code=concept), catalogue=known).only["variable"] == "height_cm"
     )
+
+
+def test_a_bundle_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    whole = json.dumps(_bundle({"resource": observation()}), indent=1)
+    (tmp_path / "cut.json").write_text(whole[:-20])
+    with pytest.raises(SourceError, match="cut off"):
+        read_file(tmp_path / "cut.json")
