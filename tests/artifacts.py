@@ -43,8 +43,8 @@ def write_tiny_artifact(directory: Path, **changes: Any) -> None:
         config=config,
         weights={name: value.numpy() for name, value in network.state_dict().items()},
         catalogue=CHALLENGE,
-        subjects=FittedSubjects.nobody(),
         normalization=Normalization.fit(random_cohort(60, generator), CHALLENGE),
+        subjects=FittedSubjects.nobody(),
         calibration=replace(
             uncalibrated,
             encoder_divergences=np.geomspace(1.0, 1e6, 1001),

@@ -36,8 +36,8 @@ class Reason(IntEnum):
     """The time cannot be read, or is NaN or infinite."""
     DATE_WITHOUT_TIME = 12
     """The day is known, the time of the day is not."""
-    MIXED_CLOCK = 13
-    """The time is written in another way than most of its column."""
+    MIXED_TIME_KINDS = 13
+    """The time is of another kind than most of its column: hours among dates, or dates among hours."""
     TIME_OUT_OF_RANGE = 14
     """The time is not between the years 1800 and 2300."""
     MISSING_VALUE = 15
@@ -67,3 +67,19 @@ class Reason(IntEnum):
     """Another value of a score at the same time: the lower median of the values was kept."""
     STATE_SUPERSEDED = 27
     """A smaller value of a state at the same time."""
+
+    CONFLICTING_CATEGORY = 28
+    """A descriptor with several categories: none of them is used."""
+    INCOMPLETE_SCORE = 29
+    """A part of a score whose other parts are missing at that time."""
+    COMBINED_INTO_SCORE = 30
+    """A part of a score, added to the total that is kept."""
+    SUBJECT_WITHOUT_OBSERVATIONS = 31
+    """A descriptor of a subject of whom no observation is left."""
+    TIME_WITHOUT_OFFSET = 32
+    """The time has no offset from UTC, where most times of its column have one, or the reverse."""
+
+    @property
+    def code(self) -> str:
+        """The name in reports, messages and on the wire."""
+        return self.name.lower()

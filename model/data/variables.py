@@ -7,7 +7,7 @@ is a default (`model.data.catalogue`).
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -305,6 +305,15 @@ class Catalogue:
             )
         return found
 
+    def find_untrained(self, name: str) -> Variable | None:
+        """Return the variable that the data name so and no model was trained on, if there is one."""
+        channel = self._not_trained.find(name)
+        return None if channel is None else self.untrained[channel]
+
+    @cached_property
+    def _not_trained(self) -> "Catalogue":
+        return Catalogue(self.untrained, ())
+
     def select(self, names: Iterable[str]) -> "Catalogue":
         """Return a catalogue of these variables and statics, each in the order of `names`.
 
@@ -322,14 +331,12 @@ class Catalogue:
                 statics.append(self.statics[position])
         return Catalogue(tuple(variables), tuple(statics))
 
-    def find_untrained(self, name: str) -> Variable | None:
-        """Return the variable that the data name so and no model was trained on, if there is one."""
-        position = self._not_trained.find(name)
-        return None if position is None else self.untrained[position]
-
-    @cached_property
-    def _not_trained(self) -> "Catalogue":
-        return Catalogue(self.untrained, ())
+    def only(self, names: Container[str]) -> "Catalogue":
+        """Return a catalogue of the variables and statics of these names, in the order that they have."""
+        return Catalogue(
+            tuple(one for one in self.variables if one.name in names),
+            tuple(one for one in self.statics if one.name in names),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and dictionaries for `variables.json`."""
@@ -343,9 +350,9 @@ class Catalogue:
     def from_json(cls, content: Mapping[str, Any]) -> "Catalogue":
         """Read what `to_json` wrote; a field that is absent has its default."""
         return cls(
-            tuple(map(_variable_from_json, content["variables"])),
-            tuple(map(_static_from_json, content["statics"])),
-            tuple(map(_variable_from_json, content.get("untrained", ()))),
+            tuple(_variable_from_json(item) for item in content["variables"]),
+            tuple(_static_from_json(item) for item in content["statics"]),
+            tuple(_variable_from_json(item) for item in content.get("untrained", ())),
         )
 
 

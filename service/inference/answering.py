@@ -1,10 +1,10 @@
 """From a prediction about one series to its answer on the wire: numbers, status, events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from model.data.variables import Catalogue
 from model.runtime.predictor import Prediction, Predictor
@@ -16,7 +16,7 @@ from service.inference.answers import (
     VariableAnswer,
 )
 from service.inference.asking import Options, Question, ask
-from service.inference.query import EVENT_SAMPLES, AskedEvent, AskedQuery
+from service.inference.query import EVENT_SAMPLES, AskedEvent
 from service.inference.reading import ReadSeries
 from service.inference.status import (
     OUT_OF_DISTRIBUTION_SCORE,
@@ -44,7 +44,10 @@ def answer_all(
 ) -> list[AnsweredSeries]:
     """Answer every series, in order."""
     catalogue = predictor.artifact.catalogue
-    predictions = ask(predictor, [_question(one.query, one) for one in series], options)
+    parts = [(one, _parts(one)) for one in series]
+    questions = [part.question for _, own in parts for part in own]
+    answers = iter(ask(predictor, questions, options))
+    predictions = [_joined(one, [(part, next(answers)) for part in own]) for one, own in parts]
     probabilities = _probabilities(predictor, series, seed=options.seed)
     return [
         AnsweredSeries(
@@ -60,13 +63,53 @@ def answer_all(
     ]
 
 
-def _question(query: AskedQuery | None, series: ReadSeries) -> Question:
-    """Lay the queries out variable by variable."""
+@dataclass(frozen=True)
+class _Part:
+    """What is asked about one piece of a series: the queries at the positions `places`."""
+
+    question: Question
+    places: Int[np.ndarray, " own"]
+
+
+def _parts(series: ReadSeries) -> list[_Part]:
+    """Lay the queries out variable by variable, those of each piece of the record apart."""
+    query = series.query
     if query is None:
-        return Question(series.context, np.empty(0), np.empty(0, dtype=np.int64))
-    times = np.tile(query.times_hours, len(query.channels))
-    channels = np.repeat(np.array(query.channels, dtype=np.int64), len(query.times_hours))
-    return Question(series.context, times, channels)
+        nothing = np.empty(0, dtype=np.int64)
+        return [_Part(Question(series.pieces[-1], np.empty(0), nothing), nothing)]
+    width = len(query.times_hours)
+    channels = np.array(query.channels, dtype=np.int64)
+    parts = []
+    for piece in np.unique(query.pieces).tolist():
+        own = np.flatnonzero(query.pieces == piece)
+        question = Question(
+            series.pieces[piece],
+            np.tile(query.times_hours[own], len(channels)),
+            np.repeat(channels, len(own)),
+        )
+        places = (np.arange(len(channels))[:, None] * width + own).ravel()
+        parts.append(_Part(question, places))
+    return parts
+
+
+def _joined(series: ReadSeries, answers: Sequence[tuple[_Part, Prediction]]) -> Prediction:
+    """Put the answers about the pieces of a series in the order of its queries."""
+    if len(answers) == 1:
+        return answers[0][1]
+    order = np.argsort(np.concatenate([part.places for part, _ in answers]))
+    found = [prediction for _, prediction in answers]
+
+    def joined(field: str) -> np.ndarray:
+        arrays = [getattr(prediction, field) for prediction in found]
+        return np.concatenate(arrays, axis=-1)[..., order]
+
+    per_query = {
+        one.name: joined(one.name)
+        for one in fields(Prediction)
+        if one.name != "out_of_distribution"
+    }
+    scores = np.concatenate([prediction.out_of_distribution for prediction in found])
+    return Prediction(**per_query, out_of_distribution=scores.max(keepdims=True))
 
 
 def _variables(
@@ -150,14 +193,18 @@ def _status(
     extrapolation: Extrapolation,
 ) -> list[Status]:
     """Give each query the first status that holds, in the order of `Status`."""
-    assert series.query is not None
-    times = np.tile(series.query.times_hours, len(series.query.channels))
-    first_hours = float(series.context.times_hours[0])
+    query = series.query
+    assert query is not None
+    times = np.tile(query.times_hours, len(query.channels))
+    first_hours = np.array([piece.times_hours[0] for piece in series.pieces])
+    as_of_hours = np.array([piece.times_hours[-1] for piece in series.pieces])
+    as_of_hours[-1] = series.as_of_hours
+    pieces = np.tile(query.pieces, len(query.channels))
     positions = find_statuses(
         prediction,
         usable=usable,
         is_beyond=extrapolation.is_beyond(
-            times, first_hours=first_hours, as_of_hours=series.as_of_hours
+            times, first_hours=first_hours[pieces], as_of_hours=as_of_hours[pieces]
         ),
         is_unusual=np.full(
             len(times), prediction.out_of_distribution[0] >= OUT_OF_DISTRIBUTION_SCORE
@@ -197,7 +244,7 @@ def _probabilities(
             longest[number, event.channel] = event
     questions = [
         Question(
-            series[number].context,
+            series[number].pieces[-1],
             event.times_hours,
             np.full(len(event.times_hours), channel, dtype=np.int64),
         )

@@ -30,7 +30,7 @@ class Asked:
     @property
     def size(self) -> int:
         """Return its work: observations, and numbers of the answer."""
-        observations = sum(len(one.context) for one in self.series)
+        observations = sum(one.num_observations for one in self.series)
         points = sum(0 if one.query is None else one.query.num_points for one in self.series)
         return observations + points * (1 + self.options.num_samples)
 

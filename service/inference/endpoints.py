@@ -190,7 +190,7 @@ def _in_order(
 def _report(one: ReadSeries | Refused) -> ValidSeries | FailedSeries:
     if isinstance(one, Refused):
         return FailedSeries(one.subject_id, one.error.problem())
-    return ValidSeries(one.subject_id, one.num_read, len(one.context), list(one.remarks))
+    return ValidSeries(one.subject_id, one.num_read, one.num_observations, list(one.remarks))
 
 
 SLICE = Slice(router=router, owns=(QUEUE, open_queue), requests=REQUESTS)

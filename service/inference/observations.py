@@ -1,21 +1,20 @@
-"""The observations of one series: from either wire form to channels, hours and canonical values.
+"""The observations and statics of one posted series, as the rows that `model.records` reads."""
 
-One pass over the rows; everything that depends on a variable or a unit is done once for each
-distinct pair of the two.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from model.data.units import Conversion, conversion
-from model.data.variables import Catalogue, Variable
-from model.errors import UnitError, UnknownVariableError
-from service.inference.answers import Remark, RemarkCode
+from model.records.comparators import COMPARATORS, read_value
+from model.records.labels import Labels
+from model.records.row_columns import RowColumns
+from model.records.rows import TimeKind
+from model.records.times import Times
 from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.schemas import ObservationColumns, ObservationRow
+
+_FIELDS = ("time", "variable", "value", "unit", "comparator")
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,9 @@ class Table:
 
     times: Sequence[float | str]
     names: Sequence[str]
-    values: Sequence[float]
+    values: Sequence[float | str]
     units: Sequence[str | None]
+    comparators: Sequence[str | None]
     at: str
     is_columnar: bool
 
@@ -53,163 +53,97 @@ class Table:
                 [row["variable"] for row in observations],
                 [row["value"] for row in observations],
                 [row.get("unit") for row in observations],
+                [row.get("comparator") for row in observations],
                 at,
                 is_columnar=False,
             )
         times, names = observations["time"], observations["variable"]
-        values = observations["value"]
-        units = observations.get("unit")
-        if units is None:
-            units = [None] * len(times)
-        if not len(times) == len(names) == len(values) == len(units):
+        nothing: list[str | None] = [None] * len(times)
+        columns = (
+            times,
+            names,
+            observations["value"],
+            observations.get("unit") or nothing,
+            observations.get("comparator") or nothing,
+        )
+        if len(set(map(len, columns))) > 1:
             raise SeriesRefusedError(
                 Fault.COLUMN_LENGTHS_DIFFER,
-                "the columns `time`, `variable`, `value` and `unit` must have one length",
+                f"the columns {', '.join(f'`{name}`' for name in _FIELDS)} must have one length",
                 path=at,
             )
-        return cls(times, names, values, units, at, is_columnar=True)
+        return cls(*columns, at, is_columnar=True)
 
 
 @dataclass(frozen=True)
-class CanonicalValues:
-    """Channel and value in canonical units of each row, and what was converted or assumed.
+class PostedRows:
+    """The rows of a series: first the chosen observations, then the statics.
 
-    The channel is -1 for a variable that the model was not trained on; such a row is not used.
+    `observations` are the positions of the former in the table, `static_names` the names of the
+    latter.
     """
 
-    channels: Int[np.ndarray, " row"]
-    values: Float[np.ndarray, " row"]
-    remarks: tuple[Remark, ...]
+    rows: RowColumns
+    observations: Int[np.ndarray, " observation"]
+    static_names: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        table: Table,
+        times: Times,
+        chosen: Int[np.ndarray, " observation"],
+        statics: Mapping[str, float | str | None],
+    ) -> "PostedRows":
+        """Put the chosen observations and the statics that are given together."""
+        given = {name: value for name, value in statics.items() if value is not None}
+        num_rows = len(table) + len(given)
+        numbers, comparators, texts = _values([*table.values, *given.values()])
+        if any(table.comparators):
+            sides = [COMPARATORS.get(one or "", 0) for one in table.comparators]
+            stated = np.array([*sides, *([0] * len(given))], dtype=np.int8)
+            comparators = np.where(stated != 0, stated, comparators)
+        missing = np.zeros(len(given), dtype=np.uint8) + TimeKind.MISSING
+        whole = RowColumns(
+            1,
+            np.zeros(num_rows, dtype=np.int64),
+            Labels.of_texts([*table.names, *given]),
+            numbers,
+            comparators,
+            texts,
+            Labels.of_texts([*table.units, *([None] * len(given))]),
+            Times(
+                np.concatenate([times.kinds, missing]),
+                np.concatenate([times.hours, np.zeros(len(given))]),
+                np.concatenate([times.microseconds, np.zeros(len(given), dtype=np.int64)]),
+            ),
+        )
+        if len(chosen) < len(table):
+            whole = whole.take(np.concatenate([chosen, np.arange(len(table), num_rows)]))
+        return cls(whole, chosen, tuple(given))
+
+    def is_static(self, row: int) -> bool:
+        """Whether a row was given as a static."""
+        return row >= len(self.observations)
+
+    def path(self, table: Table, row: int, field: str, *, at: str) -> str:
+        """Return the path of a row in the request; `at` is that of its series."""
+        if self.is_static(row):
+            return f"{at}.static.{self.static_names[row - len(self.observations)]}"
+        return table.path(int(self.observations[row]), field)
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """A variable in one unit, as it occurs in a table."""
-
-    variable: Variable
-    channel: int
-    unit: str | None
-    conversion: Conversion
-    count: int
-    first_row: int
-
-
-@dataclass(frozen=True)
-class _Untrained:
-    """A variable that the model was not trained on, as it occurs in a table in one unit."""
-
-    variable: Variable
-    count: int
-    first_row: int
-
-
-def canonical_values(table: Table, catalogue: Catalogue) -> CanonicalValues:
-    """Look up every variable and convert every value.
-
-    Raises
-    ------
-    SeriesRefusedError
-        At the first row with an unknown variable, or a unit that has no conversion.
-    """
-    numbers: dict[tuple[str, str | None], int] = {}
-    keys = zip(table.names, table.units, strict=True)
-    codes = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-    counts = np.bincount(codes)
-    # Pairs are numbered as they come: a new one is beyond all before it.
-    first_rows = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))
-    pairs, untrained = [], []
-    channels, factors = np.full(len(counts), -1), np.ones(len(counts))
-    offsets = np.zeros(len(counts))
-    for place, (row, count) in enumerate(zip(first_rows.tolist(), counts.tolist(), strict=True)):
-        variable = find_untrained(catalogue, table.names[row])
-        if variable is not None:
-            untrained.append(_Untrained(variable, count, row))
-            continue
-        pair = _look_up(table, catalogue, row, count)
-        pairs.append(pair)
-        channels[place] = pair.channel
-        factors[place], offsets[place] = pair.conversion.factor, pair.conversion.offset
-    with np.errstate(over="ignore"):
-        values = np.array(table.values, dtype=float) * factors[codes] + offsets[codes]
-    remarks = (
-        *_converted(table, pairs),
-        *_assumed(table, pairs),
-        *_not_trained(table, untrained),
+def _values(
+    values: Sequence[float | str],
+) -> tuple[Float[np.ndarray, " row"], Int[np.ndarray, " row"], Labels]:
+    """Return numbers, comparators and words; a list of numbers costs a single call."""
+    if str not in set(map(type, values)):
+        size = len(values)
+        return np.array(values, dtype=float), np.zeros(size, dtype=np.int8), Labels.nothing(size)
+    read = [read_value(one) if isinstance(one, str) else (one, 0, None) for one in values]
+    numbers, comparators, words = zip(*read, strict=True)
+    return (
+        np.array(numbers, dtype=float),
+        np.array(comparators, dtype=np.int8),
+        Labels.of_texts(words),
     )
-    return CanonicalValues(channels[codes], values, remarks)
-
-
-def find_channel(catalogue: Catalogue, name: str, *, path: str) -> int:
-    """Return the channel of a name or LOINC code, or refuse the series with the choices."""
-    variable = find_untrained(catalogue, name)
-    if variable is not None:
-        raise SeriesRefusedError(
-            Fault.VARIABLE_NOT_TRAINED,
-            f"{variable.name} is never estimated: the training data of this model hold too few values "
-            "of it; /v1/variables lists what can be asked",
-            path=path,
-        )
-    try:
-        return catalogue.channel(name)
-    except UnknownVariableError as error:
-        raise SeriesRefusedError(Fault.UNKNOWN_VARIABLE, str(error), path=path) from None
-
-
-def find_untrained(catalogue: Catalogue, name: str) -> Variable | None:
-    """Return the variable of a name or LOINC code that the model was not trained on, if it is one."""
-    return None if catalogue.find(name) is not None else catalogue.find_untrained(name)
-
-
-def find_conversion(variable: Variable, unit: str | None, *, path: str) -> Conversion:
-    """Return the conversion to the canonical unit, or refuse the series with the choices."""
-    try:
-        return conversion(variable, unit)
-    except UnitError as error:
-        raise SeriesRefusedError(Fault.UNKNOWN_UNIT, str(error), path=path) from None
-
-
-def _look_up(table: Table, catalogue: Catalogue, row: int, count: int) -> _Pair:
-    channel = find_channel(catalogue, table.names[row], path=table.path(row, "variable"))
-    variable, unit = catalogue[channel], table.units[row]
-    change = find_conversion(variable, unit, path=table.path(row, "unit"))
-    return _Pair(variable, channel, unit, change, count, row)
-
-
-def _converted(table: Table, pairs: Sequence[_Pair]) -> Iterator[Remark]:
-    for pair in pairs:
-        change, variable = pair.conversion, pair.variable
-        if change.is_identity:
-            continue
-        shift = f", plus {change.offset:.8g}" if change.offset else ""
-        yield Remark(
-            RemarkCode.UNIT_CONVERTED,
-            table.path(pair.first_row),
-            f"{variable.name} was converted from {pair.unit} to {variable.unit}: "
-            f"times {change.factor:.8g}{shift}",
-            pair.count,
-        )
-
-
-def _not_trained(table: Table, untrained: Sequence[_Untrained]) -> Iterator[Remark]:
-    """Give one remark for each variable."""
-    for name in dict.fromkeys(one.variable.name for one in untrained):
-        rows = [one for one in untrained if one.variable.name == name]
-        yield Remark(
-            RemarkCode.VARIABLE_NOT_TRAINED,
-            table.path(min(one.first_row for one in rows), "variable"),
-            f"{name} is not used: the training data of this model hold too few values of it",
-            sum(one.count for one in rows),
-        )
-
-
-def _assumed(table: Table, pairs: Sequence[_Pair]) -> Iterator[Remark]:
-    """Give one remark for all rows without a unit."""
-    without = [pair for pair in pairs if pair.unit is None]
-    if without:
-        units = sorted({f"{pair.variable.name} in {pair.variable.unit}" for pair in without})
-        yield Remark(
-            RemarkCode.UNIT_ASSUMED,
-            table.path(min(pair.first_row for pair in without)),
-            f"no unit was given; assumed {', '.join(units)}",
-            sum(pair.count for pair in without),
-        )

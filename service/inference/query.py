@@ -4,19 +4,27 @@ A query is checked against the record of its series: the observations that are u
 the order that was asked, and a time may be asked twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from model.data.reasons import Reason
+from model.data.units import Conversion, conversion
 from model.data.variables import Catalogue, Variable
+from model.errors import UnitError, UnknownVariableError
+from model.records.explaining import explain
+from model.records.placing import Placed, place_times
+from model.records.reading import Records
+from model.records.times import Times, read_moments
 from service.inference.errors import Fault, SeriesRefusedError
-from service.inference.observations import find_channel, find_conversion
 from service.inference.schemas import EventBody, QueryBody
-from service.inference.times import Clock, Where
 from service.settings import Settings
+
+Where = Callable[[int], str]
+"""Path of the time at an index, for messages."""
 
 EVENT_GRID_HOURS = 0.5
 EVENT_SAMPLES = 200
@@ -32,21 +40,32 @@ class Reach(Enum):
 
 @dataclass(frozen=True)
 class Record:
-    """The observations that are used, as far as a query needs to know. `channels` are sorted."""
+    """The observations that are used. `channels` are those observed, sorted.
 
-    clock: Clock
-    first_hours: float
-    last_hours: float
+    `as_of` is spelled as it was posted; `as_of_hours` is on the clock of the last piece.
+    """
+
+    records: Records
     as_of: float | str
     as_of_hours: float
     channels: Int[np.ndarray, " observed"]
 
+    def place(self, times: Times) -> Placed:
+        """Find the piece and the hour of times."""
+        found = self.records
+        subjects = np.zeros(len(times), dtype=np.int64)
+        return place_times(times, subjects, found.cohort, found.clocks, found.piece_subjects)
+
 
 @dataclass(frozen=True)
 class AskedQuery:
-    """Every channel at every time; `moments` are the times as they were spelled."""
+    """Every channel at every time; `moments` are the times as they were spelled.
+
+    `times_hours` are on the clocks of the `pieces` that the times are nearest to.
+    """
 
     moments: list[float | str]
+    pieces: Int[np.ndarray, " time"]
     times_hours: Float[np.ndarray, " time"]
     channels: tuple[int, ...]
 
@@ -93,11 +112,13 @@ def read_query(
             f"a series may be asked at {settings.max_query_times} times; split the query",
             path=f"{at}.times",
         )
-    times = record.clock.hours(moments, lambda index: f"{at}.times[{index}]")
+    placed = record.place(read_moments(moments))
+    _check_times(placed, lambda index: f"{at}.times[{index}]")
     if reach is Reach.AFTER_AS_OF:
-        _check_after(times, record, at)
-    _check_distance(times, record, settings, lambda index: f"{at}.times[{index}]")
-    return AskedQuery(moments, times, _channels(body.get("variables"), record, at, catalogue))
+        _check_after(placed, record, at)
+    _check_distance(placed.outside_hours, settings, lambda index: f"{at}.times[{index}]")
+    channels = _channels(body.get("variables"), record, at, catalogue)
+    return AskedQuery(moments, placed.pieces, placed.hours, channels)
 
 
 def read_events(
@@ -121,8 +142,16 @@ def read_events(
     )
 
 
-def _check_after(times: Float[np.ndarray, " time"], record: Record, at: str) -> None:
-    early = np.flatnonzero(times <= record.as_of_hours)
+def _check_times(placed: Placed, where: Where) -> None:
+    wrong = np.flatnonzero(placed.faults != Reason.KEPT)
+    if len(wrong):
+        reason = Reason(int(placed.faults[wrong[0]]))
+        raise SeriesRefusedError(Fault(reason.code), explain(reason), path=where(int(wrong[0])))
+
+
+def _check_after(placed: Placed, record: Record, at: str) -> None:
+    last = len(record.records.cohort) - 1
+    early = np.flatnonzero((placed.pieces < last) | (placed.hours <= record.as_of_hours))
     if len(early):
         raise SeriesRefusedError(
             Fault.QUERY_NOT_AFTER_AS_OF,
@@ -133,16 +162,15 @@ def _check_after(times: Float[np.ndarray, " time"], record: Record, at: str) -> 
 
 
 def _check_distance(
-    times: Float[np.ndarray, " time"], record: Record, settings: Settings, where: Where
+    outside_hours: Float[np.ndarray, " time"], settings: Settings, where: Where
 ) -> None:
     limit = settings.max_outside_hours
-    is_far = (times < record.first_hours - limit) | (times > record.last_hours + limit)
-    far = np.flatnonzero(is_far)
+    far = np.flatnonzero(outside_hours > limit)
     if len(far):
         raise SeriesRefusedError(
             Fault.QUERY_TOO_FAR,
             f"a time may lie up to {limit:g} hours before the first or after the last observation "
-            "that is used",
+            "that is used, and as far into a silence of the record",
             path=where(int(far[0])),
         )
 
@@ -163,6 +191,30 @@ def _channels(
             Fault.EMPTY_QUERY, "name at least one variable to estimate", path=f"{at}.variables"
         )
     return tuple(dict.fromkeys(channels))
+
+
+def find_channel(catalogue: Catalogue, name: str, *, path: str) -> int:
+    """Return the channel of a name or code, or refuse the series with the choices."""
+    untrained = catalogue.find_untrained(name) if catalogue.find(name) is None else None
+    if untrained is not None:
+        raise SeriesRefusedError(
+            Fault.VARIABLE_NOT_TRAINED,
+            f"{untrained.name} is never estimated: the training data of this model hold too few values "
+            "of it; /v1/variables lists what can be asked",
+            path=path,
+        )
+    try:
+        return catalogue.channel(name)
+    except UnknownVariableError as error:
+        raise SeriesRefusedError(Fault.UNKNOWN_VARIABLE, str(error), path=path) from None
+
+
+def find_conversion(variable: Variable, unit: str | None, *, path: str) -> Conversion:
+    """Return the conversion to the canonical unit, or refuse the series with the choices."""
+    try:
+        return conversion(variable, unit)
+    except UnitError as error:
+        raise SeriesRefusedError(Fault.UNKNOWN_UNIT, str(error), path=path) from None
 
 
 def queryable_channel(catalogue: Catalogue, name: str, *, path: str) -> int:
@@ -202,5 +254,6 @@ def _read_event(
     within = float(body["within_hours"])
     steps = np.arange(1, int(within / EVENT_GRID_HOURS) + 1)
     times = record.as_of_hours + EVENT_GRID_HOURS * steps
-    _check_distance(times[-1:], record, settings, lambda _index: f"{at}.within_hours")
+    outside = times[-1:] - record.records.cohort.times_hours[-1]
+    _check_distance(outside, settings, lambda _index: f"{at}.within_hours")
     return AskedEvent(variable, channel, threshold, above is None, within, times)

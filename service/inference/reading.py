@@ -1,21 +1,26 @@
-"""From a series of a request to what the predictor needs, and a remark on every change.
+"""From a posted series to what the predictor needs, and a remark on every change.
 
-The order: variables and units, times, `as_of`, cleaning, statics, query, events. The first fault
-ends the reading of this series, and of no other. Nothing here knows HTTP or the network.
+`model.records` says what each observation and static means. Here is what a request adds: `as_of`,
+the query, events, and the path of every fault. The first fault ends the reading of this series, and
+of no other.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int
 
-from model.data.cleaning import Cleaned, Observations, Reason, clean
+from model.data.reasons import Reason
 from model.data.series import Series
 from model.data.variables import Catalogue
+from model.records.clocks import on_line, time_faults
+from model.records.reading import ReadingRules, Records, read_records
+from model.records.rows import TimeKind, meant_kind
+from model.records.times import Times, read_moments
 from service.inference.answers import Remark, RemarkCode
 from service.inference.errors import Fault, SeriesRefusedError
-from service.inference.observations import Table, canonical_values, find_channel
+from service.inference.observations import PostedRows, Table
 from service.inference.query import (
     AskedEvent,
     AskedQuery,
@@ -24,31 +29,21 @@ from service.inference.query import (
     read_events,
     read_query,
 )
+from service.inference.remarks import refuse_changes, refuse_nothing_left, remarks_of
 from service.inference.schemas import ForecastSeries, ImputeSeries, UncertaintySeries
-from service.inference.statics import read_statics
-from service.inference.times import Hours, start_clock
 from service.settings import Settings
-
-# Beyond this many remarks of one code, the rest of the rows share one remark.
-_MAX_REMARKS = 100
-# What `strict` turns into a refusal: the answer would come from other data than was sent.
-_STRICT_CODES = frozenset(
-    {
-        RemarkCode.VARIABLE_NOT_TRAINED,
-        RemarkCode.IMPLAUSIBLE_VALUE_DROPPED,
-        RemarkCode.DUPLICATE_DROPPED,
-        RemarkCode.CONFLICT_AVERAGED,
-        RemarkCode.STATIC_IGNORED,
-    }
-)
 
 
 @dataclass(frozen=True)
 class ReadSeries:
-    """One series as the predictor takes it, what is asked about it, and what was remarked."""
+    """One series as the predictor takes it, what is asked about it, and what was remarked.
+
+    `pieces` are the parts of a long record, in order; mostly there is one. `as_of_hours` is on the
+    clock of the last piece.
+    """
 
     subject_id: str
-    context: Series
+    pieces: tuple[Series, ...]
     num_read: int
     as_of: float | str
     as_of_hours: float
@@ -56,14 +51,10 @@ class ReadSeries:
     events: tuple[AskedEvent, ...]
     remarks: tuple[Remark, ...]
 
-
-@dataclass(frozen=True)
-class _Context:
-    """Rows up to `as_of`, cleaned."""
-
-    record: Record
-    cleaned: Cleaned
-    remarks: tuple[Remark, ...]
+    @property
+    def num_observations(self) -> int:
+        """Observations that are used."""
+        return sum(map(len, self.pieces))
 
 
 def read_series(
@@ -114,13 +105,21 @@ def read_table(
         As for `read_series`.
     """
     _check_size(table, settings)
-    context = _read_context(body, table, at=at, catalogue=catalogue)
-    statics = read_statics(body.static, catalogue, at=f"{at}.static")
-    remarks = (*context.remarks, *statics.remarks)
+    times = read_moments(table.times)
+    kind = _meant_kind(times, table)
+    as_of = body.as_of if isinstance(body, ForecastSeries) else None
+    chosen = _up_to(as_of, times, kind, at=at)
+    posted = PostedRows.of(table, times, chosen, body.static)
+    rules = ReadingRules(time_kind=kind)
+    records = read_records(posted.rows, [subject_id], catalogue, rules)
+    refuse_nothing_left(records, posted, table, catalogue, at=at)
+    remarks = (
+        *_after_as_of(table, times, kind, chosen),
+        *remarks_of(records, posted, table, catalogue, at=at),
+    )
     if is_strict:
-        _refuse_changes(remarks, at)
-    kept = context.cleaned.observations
-    record = context.record
+        refuse_changes(remarks, at=at)
+    record = _record(records, posted, table, as_of)
     query = None
     if body.query is not None:
         query = read_query(
@@ -138,14 +137,7 @@ def read_table(
         )
     return ReadSeries(
         subject_id,
-        Series(
-            subject_id,
-            kept.times_hours,
-            kept.channels,
-            kept.values,
-            statics.values,
-            kept.censoring,
-        ),
+        tuple(records.cohort),
         len(table),
         record.as_of,
         record.as_of_hours,
@@ -169,53 +161,42 @@ def _check_size(table: Table, settings: Settings) -> None:
         )
 
 
-def _read_context(body: ImputeSeries, table: Table, *, at: str, catalogue: Catalogue) -> _Context:
-    canonical = canonical_values(table, catalogue)
-    clock, hours = start_clock(table.times, lambda row: table.path(row, "time"))
-    as_of = body.as_of if isinstance(body, ForecastSeries) else None
-    limit = np.inf if as_of is None else clock.hours([as_of], lambda _row: f"{at}.as_of")[0]
-    is_used = canonical.channels >= 0
-    if not is_used.any():
-        find_channel(catalogue, table.names[0], path=table.path(0, "variable"))
-    rows = np.flatnonzero((hours <= limit) & is_used)
-    cleaned = clean(
-        Observations(
-            np.zeros(len(rows), dtype=np.int64),
-            hours[rows],
-            canonical.channels[rows],
-            canonical.values[rows],
-        ),
-        catalogue,
-    )
-    kept = cleaned.observations
-    if not len(kept):
+def _meant_kind(times: Times, table: Table) -> TimeKind:
+    """Return the kind of most times; a clock without an offset is refused, because it is no instant."""
+    kind = meant_kind(np.bincount(times.kinds, minlength=len(TimeKind)))
+    if kind is TimeKind.LOCAL:
+        first = int(np.flatnonzero(times.kinds == TimeKind.LOCAL)[0])
         raise SeriesRefusedError(
-            Fault.NO_OBSERVATIONS,
-            "no observation is left: each is implausible, or after `as_of`",
-            path=table.at,
+            Fault.TIME_WITHOUT_OFFSET,
+            "the time has no offset from UTC; end it with Z or an offset such as +01:00",
+            path=table.path(first, "time"),
         )
+    return kind
+
+
+def _up_to(
+    as_of: float | str | None, times: Times, kind: TimeKind, *, at: str
+) -> Int[np.ndarray, " chosen"]:
+    """Return the observations that are not after `as_of`."""
     if as_of is None:
-        valid = rows[cleaned.reasons == Reason.KEPT]
-        as_of = table.times[int(valid[np.argmax(hours[valid])])]
-    record = Record(
-        clock,
-        first_hours=float(kept.times_hours[0]),
-        last_hours=float(kept.times_hours[-1]),
-        as_of=as_of,
-        as_of_hours=float(clock.hours([as_of], lambda _row: f"{at}.as_of")[0]),
-        channels=np.flatnonzero(np.bincount(kept.channels)),
-    )
-    remarks = (
-        *canonical.remarks,
-        *_after_as_of(table, hours, limit),
-        *_dropped(table, catalogue, canonical.channels, rows, cleaned),
-    )
-    return _Context(record, cleaned, remarks)
+        return np.arange(len(times))
+    limit = read_moments([as_of])
+    fault = Reason(int(time_faults(limit, kind)[0]))
+    if fault is not Reason.KEPT:
+        raise SeriesRefusedError(
+            Fault(fault.code),
+            "`as_of` must be written as the times of the series are",
+            path=f"{at}.as_of",
+        )
+    is_later = (times.kinds == kind) & (on_line(times, kind) > on_line(limit, kind)[0])
+    return np.flatnonzero(~is_later)
 
 
-def _after_as_of(table: Table, hours: Hours, limit: float) -> Iterator[Remark]:
-    later = np.flatnonzero(hours > limit)
-    if len(later):
+def _after_as_of(
+    table: Table, times: Times, kind: TimeKind, chosen: Int[np.ndarray, " chosen"]
+) -> Iterator[Remark]:
+    if len(chosen) < len(times):
+        later = np.setdiff1d(np.arange(len(times)), chosen)
         yield Remark(
             RemarkCode.AFTER_AS_OF,
             table.path(int(later[0])),
@@ -224,55 +205,15 @@ def _after_as_of(table: Table, hours: Hours, limit: float) -> Iterator[Remark]:
         )
 
 
-def _dropped(
-    table: Table, catalogue: Catalogue, channels: np.ndarray, rows: np.ndarray, cleaned: Cleaned
-) -> Iterator[Remark]:
-    """Remark on every row that was not kept: one by one, then on the rest together."""
-    if not cleaned.reasons.any():
-        return
-    codes = {
-        RemarkCode.IMPLAUSIBLE_VALUE_DROPPED: (Reason.IMPLAUSIBLE_VALUE, Reason.INVALID_VALUE),
-        RemarkCode.DUPLICATE_DROPPED: (Reason.DUPLICATE,),
-        RemarkCode.CONFLICT_AVERAGED: (Reason.CONFLICT_AVERAGED,),
-    }
-    for code, reasons in codes.items():
-        found = rows[np.isin(cleaned.reasons, reasons)]
-        for row in found[:_MAX_REMARKS]:
-            message = _message(code, catalogue, int(channels[row]))
-            yield Remark(code, table.path(int(row)), message)
-        rest = found[_MAX_REMARKS:]
-        if len(rest):
-            yield Remark(
-                code,
-                table.path(int(rest[0])),
-                f"the same holds for {len(rest)} further observations, from this one on",
-                len(rest),
-            )
-
-
-def _message(code: RemarkCode, catalogue: Catalogue, channel: int) -> str:
-    variable = catalogue[channel]
-    low, high = variable.plausible_range
-    if code is RemarkCode.IMPLAUSIBLE_VALUE_DROPPED:
-        return (
-            f"dropped: {variable.name} is plausible from {low:g} to {high:g} {variable.unit} "
-            f"({variable.range_source})"
-        )
-    if code is RemarkCode.DUPLICATE_DROPPED:
-        return f"dropped: {variable.name} has the same value at the same time in another row"
-    return f"averaged: {variable.name} has another value at the same time in another row"
-
-
-def _refuse_changes(remarks: Sequence[Remark], at: str) -> None:
-    counts: Counter[str] = Counter()
-    for remark in remarks:
-        if remark.code in _STRICT_CODES:
-            counts[remark.code] += remark.count
-    if counts:
-        first = next(remark for remark in remarks if remark.code in _STRICT_CODES)
-        summary = ", ".join(f"{code}: {count}" for code, count in sorted(counts.items()))
-        raise SeriesRefusedError(
-            Fault.REFUSED_BY_STRICT,
-            f"`strict` refuses what would be changed ({summary}); the first place: {first.message}",
-            path=first.path or at,
-        )
+def _record(
+    records: Records, posted: PostedRows, table: Table, as_of: float | str | None
+) -> Record:
+    cohort = records.cohort
+    last = len(cohort) - 1
+    if as_of is None:
+        kept = np.flatnonzero(records.fates[: len(posted.observations)] == Reason.KEPT)
+        moments = on_line(records.times.take(kept), records.clocks.kind)
+        as_of = table.times[int(posted.observations[kept[np.argmax(moments)]])]
+    as_of_hours = records.clocks.hours(np.array([last]), read_moments([as_of]))
+    channels = np.flatnonzero(np.bincount(cohort.channels))
+    return Record(records, as_of, float(as_of_hours[0]), channels)

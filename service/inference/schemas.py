@@ -4,7 +4,7 @@ Requests are strict pydantic models: no unknown fields, no numbers in strings. T
 only; what a series means is checked in `reading`, so that one bad series does not cost the others.
 """
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
@@ -30,6 +30,17 @@ UnitName = Annotated[
     Name | None,
     Field(description="UCUM, or a common spelling of it. Without one, the variable's own unit."),
 ]
+Value = Annotated[
+    float | Annotated[str, Field(max_length=64)],
+    Field(
+        description="A number, or the text of a laboratory: `<0.01` and `> 100` are limits. A word "
+        "is not used, with a warning."
+    ),
+]
+ComparatorName = Annotated[
+    Literal["<", "<=", ">", ">="] | None,
+    Field(description="The value is a limit: the true value lies below or above it."),
+]
 StaticValue = float | Name | None
 Level = Annotated[float, Field(ge=1e-6, le=1 - 1e-6)]
 
@@ -54,8 +65,9 @@ class ObservationRow(TypedDict):
 
     time: Moment
     variable: VariableName
-    value: float
+    value: Value
     unit: NotRequired[UnitName]
+    comparator: NotRequired[ComparatorName]
 
 
 @with_config(_STRICT)
@@ -64,8 +76,9 @@ class ObservationColumns(TypedDict):
 
     time: Annotated[list[Moment], Field(fail_fast=True)]
     variable: Annotated[list[VariableName], Field(fail_fast=True)]
-    value: Annotated[list[float], Field(fail_fast=True)]
+    value: Annotated[list[Value], Field(fail_fast=True)]
     unit: NotRequired[Annotated[list[UnitName], Field(fail_fast=True)] | None]
+    comparator: NotRequired[Annotated[list[ComparatorName], Field(fail_fast=True)] | None]
 
 
 @with_config(_STRICT)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from jaxtyping import Float
 
+from model.records.clocks import FIRST_YEAR, LAST_YEAR, MAX_HOURS
 from service.inference.errors import Fault, SeriesRefusedError
-from service.inference.times import FIRST_YEAR, LAST_YEAR, MAX_HOURS, Hours
 from service.timeseries.schemas import Frequency, TimeSeriesInput
 
 DEFAULT_START = datetime(2000, 1, 1, tzinfo=UTC)
@@ -50,7 +51,7 @@ class Grid:
         """Upper bound of a step."""
         return (self.length or self.months * _LONGEST_MONTH) / _HOUR
 
-    def hours(self, first: int, stop: int) -> Hours:
+    def hours(self, first: int, stop: int) -> Float[np.ndarray, " step"]:
         """Return the hours from the start to the grid times `first` to `stop` - 1."""
         if self.length is not None:
             return np.arange(first, stop, dtype=float) * (self.length / _HOUR)
@@ -102,7 +103,7 @@ def _start(text: str, path: str) -> datetime:
         raise SeriesRefusedError(
             Fault.INVALID_TIME, "expected ISO 8601, such as 2026-03-01T10:00:00Z", path=path
         ) from None
-    if not FIRST_YEAR <= start.year < LAST_YEAR:
+    if not FIRST_YEAR <= start.year <= LAST_YEAR:
         raise SeriesRefusedError(
             Fault.TIME_OUT_OF_RANGE,
             f"the start must lie between the years {FIRST_YEAR} and {LAST_YEAR}",

@@ -15,8 +15,8 @@ from model.data.variables import Catalogue
 from service.errors import InvalidRequestError, TooLargeError
 from service.inference.answers import Remark, RemarkCode
 from service.inference.errors import Fault, SeriesRefusedError
-from service.inference.observations import Table, find_channel
-from service.inference.query import Reach
+from service.inference.observations import Table
+from service.inference.query import Reach, find_channel
 from service.inference.reading import ReadSeries, read_table
 from service.inference.requests import ReadRequest, Refused, check_sums, require_any
 from service.inference.schemas import ForecastSeries
@@ -158,6 +158,7 @@ def _table(
         names=[names[column] for column in cells[:, 1]],
         values=values[cells[:, 0], cells[:, 1]].tolist(),
         units=[None] * len(cells),
+        comparators=[None] * len(cells),
         at=f"{at}.series",
         is_columnar=body.type == "multivariate_time_series",
         cells=cells,

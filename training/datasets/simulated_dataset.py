@@ -14,9 +14,9 @@ import pandas as pd
 from model.data.catalogue import shipped_catalogue
 from model.data.variables import Catalogue
 from model.files import write_atomically
+from model.records.clocks import RELATIVE_ANCHOR
 from training.datasets.meds import check_replaceable, read_cohort, write_meds
-from training.datasets.raw_table import RELATIVE_ANCHOR
-from training.datasets.simulated import Simulation, charted_items, simulate
+from training.datasets.simulated import Simulation, simulate
 from training.splits import split_subjects
 
 EXAMPLE_FILE = "example_request.json"
@@ -37,7 +37,7 @@ def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:
         simulation.table,
         name=f"simulated-{num_subjects}-seed-{seed}",
         anchor=RELATIVE_ANCHOR,
-        catalogue=shipped_catalogue().select(charted_items()),
+        catalogue=shipped_catalogue().only(set(simulation.table["code"])),
         companions=_COMPANIONS,
     )
     (out / "truth").mkdir()

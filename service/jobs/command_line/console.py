@@ -82,10 +82,11 @@ class JobConsole:
         )
         if done.num_quarantined:
             self._print(f"{done.num_quarantined} subjects quarantined: {folder / 'quarantine'}")
-        ignored = {**done.plan.ignored, "dropped by cleaning": done.num_dropped}
-        for reason, count in ignored.items():
-            if count:
-                self._print(f"{count} of {done.plan.num_rows} input rows not used: {reason}")
+        for not_used in sorted(done.account.not_used, key=lambda one: -one.rows):
+            what = f"{not_used.reason} {not_used.variable}".rstrip()
+            self._print(f"{not_used.rows} of {done.plan.num_rows} input rows not used: {what}")
+        for remark in sorted(done.account.remarks, key=lambda one: -one.rows):
+            self._print(f"{remark.rows} input rows, {remark.code}: {remark.message}")
 
     def _rate(self, done: Done) -> float | None:
         """Count from the first chunk that was told, which may be one that was done before."""

@@ -223,7 +223,7 @@ def _done(ledger: Ledger, job_id: str, plan: Plan) -> Done:
         progress.num_filled_rows,
         progress.num_abstained,
         progress.num_quarantined,
-        progress.num_dropped,
+        ledger.account(job_id),
     )
 
 

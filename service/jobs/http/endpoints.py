@@ -254,6 +254,7 @@ async def _detail(request: Request, found: JobRecord) -> Response:
         return job_detail(
             found,
             ledger.progress(found.id),
+            ledger.account(found.id),
             num_live_workers=ledger.num_live_workers(within_seconds=lease_seconds),
             request=json.loads(found.request),
         )

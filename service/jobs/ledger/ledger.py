@@ -6,6 +6,7 @@ from typing import Any, final
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
+from service.jobs.account import Account
 from service.jobs.ledger.database import Database
 from service.jobs.ledger.journal import (
     RECORD_COLUMNS,
@@ -133,6 +134,14 @@ class Ledger:
         return self._database.read(
             lambda connection: [_chunk_record(row) for row in connection.execute(query)]
         )
+
+    def account(self, job_id: str) -> Account:
+        """Return what became of the rows of a job so far: those of its plan, and of its done chunks."""
+        query = select(chunk.c.account).where(
+            chunk.c.job_id == job_id, chunk.c.state == ChunkState.DONE
+        )
+        texts = self._database.read(lambda connection: connection.scalars(query).all())
+        return Account.total(map(Account.of_text, texts))
 
     def events(self, job_id: str, *, after: int, limit: int = 1_000) -> Sequence[EventRecord]:
         """Return what happened to a job after the event of a number, in order."""
@@ -264,6 +273,7 @@ def _chunk_record(row: Row[Any]) -> ChunkRecord:
         row.num_abstained,
         row.num_quarantined,
         row.num_dropped,
+        Account.of_text(row.account),
     )
     return ChunkRecord(
         index=row.number,

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.data.variables import Catalogue
+from model.records.clocks import RELATIVE_ANCHOR
 from tests.catalogues import CHALLENGE
 from tests.training.datasets.raw import raw_table
 from training.datasets import meds
 from training.datasets.errors import DatasetError, NotADatasetError, OutputExistsError
 from training.datasets.importing import import_table
 from training.datasets.meds import read_cohort, write_meds
-from training.datasets.raw_table import RELATIVE_ANCHOR
 
 ROWS = [
     (9, 0.25, "HR", 91.0, None),

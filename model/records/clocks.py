@@ -1,0 +1,95 @@
+"""The clock of every series: from times as they were written to hours, and back again.
+
+Hours are kept as they are. Dates become hours from the first observation of the series, exact to
+the microsecond, so that two spellings of one instant are one time.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from model.data.cleaning import Reason
+from model.records.rows import TimeKind
+from model.records.times import MICROSECONDS_PER_HOUR, Times
+
+MAX_HOURS: Final = 1e6
+FIRST_YEAR: Final = 1800
+LAST_YEAR: Final = 2300
+"""Dates may be shifted anywhere from the first of `FIRST_YEAR` to the end of `LAST_YEAR`."""
+
+RELATIVE_ANCHOR: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Where the clock of a source without dates begins, in a table that holds dates."""
+
+_FIRST, _END = (
+    int(np.datetime64(f"{year}-01-01", "us").astype(np.int64))
+    for year in (FIRST_YEAR, LAST_YEAR + 1)
+)
+EXPECTED: Final = {
+    TimeKind.HOURS: "hours as a number",
+    TimeKind.INSTANT: "ISO 8601 with an offset from UTC, such as 2026-03-01T10:05:00+01:00",
+    TimeKind.LOCAL: "a date and time without an offset, such as 2026-03-01 10:05",
+}
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """Where the clock of each series begins, in microseconds since 1970; zero for hours."""
+
+    kind: TimeKind
+    origins: Int[np.ndarray, " series"]
+
+    def hours(self, series: Int[np.ndarray, " time"], times: Times) -> Float[np.ndarray, " time"]:
+        """Return hours on the clock of each time's series; NaN where there is no usable time."""
+        if self.kind is TimeKind.HOURS:
+            hours = times.hours
+        else:
+            hours = (times.microseconds - self.origins[series]) / MICROSECONDS_PER_HOUR
+        return np.where(time_faults(times, self.kind) == Reason.KEPT, hours, np.nan)
+
+    def microseconds(
+        self, series: Int[np.ndarray, " time"], hours: Float[np.ndarray, " time"]
+    ) -> Int[np.ndarray, " time"]:
+        """Return microseconds since 1970, or since zero hours."""
+        since = np.rint(hours * MICROSECONDS_PER_HOUR).astype(np.int64)
+        return self.origins[series] + since
+
+    def select(self, series: Int[np.ndarray, " chosen"]) -> "Clocks":
+        """Return the clocks of some series."""
+        return Clocks(self.kind, self.origins[series])
+
+    def instant(self, series: int, hours: float) -> datetime | None:
+        """Return the moment that hours on a clock are; None where the times are hours."""
+        if self.kind is TimeKind.HOURS:
+            return None
+        moment = self.microseconds(np.array([series]), np.array([hours]))[0]
+        return datetime.fromtimestamp(0, UTC) + (
+            np.timedelta64(int(moment), "us").astype("timedelta64[us]").item()
+        )
+
+
+def time_faults(times: Times, kind: TimeKind) -> Int[np.ndarray, " row"]:
+    """Return `Reason.KEPT` for every usable time of a source whose times are of `kind`, else why not."""
+    found = np.full(len(times), Reason.MIXED_TIME_KINDS, dtype=np.int8)
+    found[times.kinds == TimeKind.MISSING] = Reason.MISSING_TIME
+    found[times.kinds == TimeKind.INVALID] = Reason.INVALID_TIME
+    found[times.kinds == TimeKind.DATE] = Reason.DATE_WITHOUT_TIME
+    if kind is not TimeKind.HOURS:
+        is_dated = np.isin(times.kinds, (TimeKind.INSTANT, TimeKind.LOCAL))
+        found[is_dated] = Reason.TIME_WITHOUT_OFFSET
+    is_own: Bool[np.ndarray, " row"] = times.kinds == kind
+    if kind is TimeKind.HOURS:
+        in_range = np.abs(times.hours) <= MAX_HOURS
+    else:
+        in_range = (times.microseconds >= _FIRST) & (times.microseconds < _END)
+    found[is_own] = np.where(in_range[is_own], Reason.KEPT, Reason.TIME_OUT_OF_RANGE)
+    return found
+
+
+def on_line(times: Times, kind: TimeKind) -> Float[np.ndarray, " row"]:
+    """Return the hours of all times on one line, from 1970 or from zero hours, to compare them."""
+    if kind is TimeKind.HOURS:
+        return times.hours
+    return times.microseconds / MICROSECONDS_PER_HOUR

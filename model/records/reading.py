@@ -1,0 +1,382 @@
+"""From rows to series: the one place that says which row is used, and why each other one is not.
+
+The order: revisions, names and units, descriptors, times, values, suspicion, plausibility and
+merging (`model.data.cleaning`), silences. A row has the first reason that holds. Nothing here raises
+for a row, and nothing depends on the order of the rows or on other subjects, but for the kind of
+time that most rows have and what is suspected of a whole column.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from model.data.cleaning import Drop, Observations, clean
+from model.data.reasons import Reason
+from model.data.series import Cohort
+from model.data.variables import Catalogue, Kind
+from model.records.clocks import Clocks, on_line, time_faults
+from model.records.glasgow import PartRows, Totals, add_up, total_channel, without_charted
+from model.records.meanings import Meanings
+from model.records.pieces import Pieces, aged, cut_at_silences
+from model.records.remarks import Remark
+from model.records.row_columns import RowColumns
+from model.records.rows import TimeKind, meant_kind
+from model.records.statics import (
+    HOURS_PER_YEAR,
+    StaticRows,
+    age_position,
+    read_statics,
+)
+from model.records.suspicion import Suspicion, suspect_units
+from model.records.times import MICROSECONDS_PER_HOUR, Times
+from model.records.unit_remarks import remarks_of
+
+_NOT_TESTABLE = re.compile(
+    r"\bett\b|intubat|trach|not testable|untestable|unable to|cannot be|\bnt\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingRules:
+    """What a user adds to the catalogue.
+
+    `accepted_units` are units by the name of a variable: its rows without a unit, or in a suspected
+    one, are read in it. `time_kind` is the kind of time of the whole source, where these rows are a
+    part of it.
+    """
+
+    accepted_units: Mapping[str, str] = field(default_factory=dict)
+    time_kind: TimeKind | None = None
+
+
+DEFAULT_RULES: Final = ReadingRules()
+
+
+@dataclass(frozen=True)
+class Records:
+    """Series that are ready for a model, and an account of every row.
+
+    `cohort` holds the pieces of every subject's record, in the order of subject and time;
+    `piece_subjects` is the number of each piece's subject. `fates` is the `Reason` of every row,
+    `channels` its channel (-1 for none), `static_positions` likewise.
+    """
+
+    cohort: Cohort
+    clocks: Clocks
+    piece_subjects: Int[np.ndarray, " piece"]
+    fates: Int[np.ndarray, " row"]
+    channels: Int[np.ndarray, " row"]
+    static_positions: Int[np.ndarray, " row"]
+    times: Times
+    meanings: Meanings
+    remarks: tuple[Remark, ...]
+
+    def drops(self, catalogue: Catalogue) -> tuple[Drop, ...]:
+        """Count the rows that were not used, by reason and variable (empty for no known one)."""
+        names = ["", *(one.name for one in catalogue), *(one.name for one in catalogue.statics)]
+        described = np.where(
+            self.channels >= 0, self.channels + 1, self.static_positions + 1 + len(catalogue)
+        )
+        described[(self.channels < 0) & (self.static_positions < 0)] = 0
+        keys = self.fates.astype(np.int64) * len(names) + described
+        counts = np.bincount(keys)
+        return tuple(
+            Drop(Reason(key // len(names)).code, names[key % len(names)], int(counts[key]))
+            for key in np.flatnonzero(counts).tolist()
+            if key // len(names) != Reason.KEPT
+        )
+
+    @property
+    def num_observations(self) -> int:
+        """Observations that are left, after merging."""
+        return len(self.cohort.values)
+
+
+def read_records(
+    rows: RowColumns,
+    subject_ids: Iterable[str],
+    catalogue: Catalogue,
+    rules: ReadingRules = DEFAULT_RULES,
+) -> Records:
+    """Read the rows of some subjects.
+
+    Parameters
+    ----------
+    subject_ids
+        Identifier of each of `rows.num_subjects`.
+
+    Raises
+    ------
+    UnitError
+        If an accepted unit is none of its variable.
+
+    Examples
+    --------
+    >>> from model.data.catalogue import shipped_catalogue
+    >>> from model.records.rows import row_batch
+    >>> columns = {"subject_id": ["a"], "variable": ["HR"], "value": [92.0]}
+    >>> columns |= {"hours": [0.5], "time_kind": [TimeKind.HOURS]}
+    >>> batch = row_batch({name: pa.array(column) for name, column in columns.items()}).batch
+    >>> found = read_records(RowColumns.of(batch, np.zeros(1, int), 1), ["a"], shipped_catalogue())
+    >>> found.cohort.values.tolist()
+    [92.0]
+    """
+    fates = np.zeros(len(rows), dtype=np.int8)
+    if rows.revisions is not None:
+        fates = rows.revisions.fates(rows.subjects)
+        fates[rows.repeated() & (fates == Reason.KEPT)] = Reason.DUPLICATE
+    meanings = Meanings.of(rows.names, rows.units, catalogue)
+    channels = meanings.channels
+    _mark(fates, meanings.faults)
+    kind = rules.time_kind or meant_kind(
+        np.bincount(rows.times.kinds[channels >= 0], minlength=len(TimeKind))
+    )
+    is_observation = (channels >= 0) | (meanings.parts >= 0)
+    _mark(fates, np.where(is_observation, time_faults(rows.times, kind), Reason.KEPT))
+    _mark(fates, np.where(is_observation, _value_faults(rows, channels, catalogue), Reason.KEPT))
+    is_measured = (channels >= 0) & (fates == Reason.KEPT) & (rows.comparators == 0)
+    suspicions = suspect_units(meanings, rows.numbers, is_measured, catalogue)
+    meanings, accepted = _accept(meanings, suspicions, rules.accepted_units, catalogue)
+    for one in suspicions:
+        if one.pair not in accepted:
+            fates[one.rows] = Reason.UNIT_SUSPECTED
+    values = meanings.convert(rows.numbers)
+    statics, static_rows = _statics(rows, meanings, values, fates, catalogue)
+    origins, births = _origins(rows, fates, is_observation, meanings.is_birth, kind)
+    hours = on_line(rows.times, kind) if kind is TimeKind.HOURS else _since(rows, origins)
+    totals = _totals(rows, meanings, hours, values, fates, catalogue)
+    chosen = np.flatnonzero((channels >= 0) & (fates == Reason.KEPT))
+    _put_ages(statics, births, origins, kind, catalogue)
+    observations = _observations(rows, chosen, hours, channels, values, totals, catalogue)
+    ranges = _ranges(observations.series_indices, observations.channels, statics, catalogue)
+    cleaned = clean(observations, catalogue, ranges)
+    fates[chosen] = cleaned.reasons[: len(chosen)]
+    observed = np.zeros(rows.num_subjects, dtype=bool)
+    observed[cleaned.observations.series_indices] = True
+    without = static_rows[~observed[rows.subjects[static_rows]]]
+    fates[without] = np.where(
+        fates[without] == Reason.KEPT, Reason.SUBJECT_WITHOUT_OBSERVATIONS, fates[without]
+    )
+    cohort, clocks, pieces = _series(
+        cleaned.observations, origins, kind, statics, tuple(subject_ids), catalogue
+    )
+    return Records(
+        cohort,
+        clocks,
+        pieces.subjects,
+        fates,
+        channels,
+        meanings.statics,
+        rows.times,
+        meanings,
+        remarks_of(
+            rows, meanings, fates, suspicions, accepted, cleaned.observations, kind, catalogue
+        ),
+    )
+
+
+def _mark(fates: Int[np.ndarray, " row"], faults: Int[np.ndarray, " row"]) -> None:
+    """Write faults into the rows that have no fate yet."""
+    is_open = fates == Reason.KEPT
+    fates[is_open] = faults[is_open]
+
+
+def _value_faults(
+    rows: RowColumns, channels: Int[np.ndarray, " row"], catalogue: Catalogue
+) -> Int[np.ndarray, " row"]:
+    is_missing = np.isnan(rows.numbers)
+    has_text = rows.texts.codes >= 0
+    faults = np.zeros(len(rows), dtype=np.int8)
+    if has_text.any():
+        # A part of the coma scale that is no variable of its own has channel -1.
+        is_score = np.array([one.kind is Kind.ORDINAL for one in catalogue] + [True])[channels]
+        is_untestable = rows.texts.where(lambda text: _NOT_TESTABLE.search(text) is not None)
+        faults[has_text & is_missing] = Reason.VALUE_IS_TEXT
+        faults[has_text & is_score & is_untestable] = Reason.NOT_TESTABLE
+    faults[is_missing & ~has_text] = Reason.MISSING_VALUE
+    faults[np.isinf(rows.numbers)] = Reason.INVALID_VALUE
+    return faults
+
+
+def _accept(
+    meanings: Meanings,
+    suspicions: list[Suspicion],
+    accepted_units: Mapping[str, str],
+    catalogue: Catalogue,
+) -> tuple[Meanings, dict[int, str]]:
+    """Read pairs that the user has accepted in the unit that was named; return these by position."""
+    suspected = {one.pair for one in suspicions}
+    by_channel = {catalogue.channel(name): unit for name, unit in accepted_units.items()}
+    accepted = {
+        pair: by_channel[one.channel]
+        for pair, one in enumerate(meanings.found)
+        if one.channel in by_channel and (pair in suspected or not one.unit)
+    }
+    return (meanings.reading(accepted, catalogue) if accepted else meanings), accepted
+
+
+def _statics(
+    rows: RowColumns,
+    meanings: Meanings,
+    values: Float[np.ndarray, " row"],
+    fates: Int[np.ndarray, " row"],
+    catalogue: Catalogue,
+) -> tuple[Float[np.ndarray, "subject static"], Int[np.ndarray, " static_row"]]:
+    positions = meanings.statics
+    chosen = np.flatnonzero((positions >= 0) & (fates == Reason.KEPT))
+    if not len(chosen):
+        return np.full((rows.num_subjects, len(catalogue.statics)), np.nan), chosen
+    found = read_statics(
+        StaticRows(
+            rows.subjects[chosen],
+            positions[chosen],
+            values[chosen],
+            rows.comparators[chosen],
+            rows.texts.take(chosen),
+        ),
+        rows.num_subjects,
+        catalogue,
+    )
+    fates[chosen] = found.fates
+    return found.values, chosen
+
+
+_NEVER: Final = np.iinfo(np.int64).max
+
+
+def _origins(
+    rows: RowColumns,
+    fates: Int[np.ndarray, " row"],
+    is_observation: Bool[np.ndarray, " row"],
+    is_birth: Bool[np.ndarray, " row"],
+    kind: TimeKind,
+) -> tuple[Int[np.ndarray, " subject"], Int[np.ndarray, " subject"]]:
+    """Return the first usable time and the birth of each subject, microseconds; `_NEVER` for none."""
+    origins = np.full(rows.num_subjects, _NEVER)
+    births = np.full(rows.num_subjects, _NEVER)
+    if kind is TimeKind.HOURS:
+        origins[:] = 0
+    else:
+        usable = is_observation & (fates == Reason.KEPT)
+        np.minimum.at(origins, rows.subjects[usable], rows.times.microseconds[usable])
+    dated = (TimeKind.DATE, TimeKind.LOCAL, TimeKind.INSTANT)
+    born = is_birth & np.isin(rows.times.kinds, dated)
+    np.minimum.at(births, rows.subjects[born], rows.times.microseconds[born])
+    fates[is_birth & ~born & (fates == Reason.KEPT)] = Reason.MISSING_TIME
+    return origins, births
+
+
+def _since(rows: RowColumns, origins: Int[np.ndarray, " subject"]) -> Float[np.ndarray, " row"]:
+    own = origins[rows.subjects]
+    since = np.where(own == _NEVER, 0, rows.times.microseconds - np.where(own == _NEVER, 0, own))
+    return since / MICROSECONDS_PER_HOUR
+
+
+def _totals(
+    rows: RowColumns,
+    meanings: Meanings,
+    hours: Float[np.ndarray, " row"],
+    values: Float[np.ndarray, " row"],
+    fates: Int[np.ndarray, " row"],
+    catalogue: Catalogue,
+) -> Totals | None:
+    """Add up the parts of the coma scale; parts that are no variables get their fate."""
+    parts = meanings.parts
+    own = np.flatnonzero((parts >= 0) & (fates == Reason.KEPT))
+    if not len(own):
+        return None
+    totals = add_up(PartRows(rows.subjects[own], hours[own], parts[own], values[own]))
+    is_part_alone = meanings.channels[own] < 0
+    fates[own[is_part_alone]] = totals.fates[is_part_alone]
+    charted = (meanings.channels == total_channel(catalogue)) & (fates == Reason.KEPT)
+    return without_charted(totals, rows.subjects[charted], hours[charted])
+
+
+def _observations(
+    rows: RowColumns,
+    chosen: Int[np.ndarray, " usable"],
+    hours: Float[np.ndarray, " row"],
+    channels: Int[np.ndarray, " row"],
+    values: Float[np.ndarray, " row"],
+    totals: Totals | None,
+    catalogue: Catalogue,
+) -> Observations:
+    """Return the usable rows, and after them the totals that were added up."""
+    columns = [rows.subjects, hours, channels, values, rows.comparators]
+    own = [column[chosen] for column in columns]
+    if totals is not None:
+        size = len(totals.values)
+        total = np.full(size, total_channel(catalogue))
+        added = [totals.subjects, totals.hours, total, totals.values, np.zeros(size, dtype=np.int8)]
+        own = [np.concatenate(pair) for pair in zip(own, added, strict=True)]
+    return Observations(*own)
+
+
+def _put_ages(
+    statics: Float[np.ndarray, "subject static"],
+    births: Int[np.ndarray, " subject"],
+    origins: Int[np.ndarray, " subject"],
+    kind: TimeKind,
+    catalogue: Catalogue,
+) -> None:
+    """Write the age at the first observation where the birth is known and no age is given."""
+    position = age_position(catalogue)
+    if position is None or kind is TimeKind.HOURS:
+        return
+    is_known = (births != _NEVER) & (origins != _NEVER) & np.isnan(statics[:, position])
+    hours = (origins[is_known] - births[is_known]) / MICROSECONDS_PER_HOUR
+    years = hours / HOURS_PER_YEAR
+    low, high = catalogue.statics[position].plausible_range
+    statics[is_known, position] = np.where((years >= low) & (years <= high), years, np.nan)
+
+
+def _ranges(
+    subjects: Int[np.ndarray, " row"],
+    channels: Int[np.ndarray, " row"],
+    statics: Float[np.ndarray, "subject static"],
+    catalogue: Catalogue,
+) -> Float[np.ndarray, "bound row"] | None:
+    """Return the plausible range of each row by the age of its subject; None for the catalogue's."""
+    position = age_position(catalogue)
+    if position is None or not any(one.age_ranges for one in catalogue):
+        return None
+    ages = statics[:, position]
+    oldest = max(band.high_years for one in catalogue for band in one.age_ranges)
+    if not np.any(ages < oldest):
+        return None
+    return catalogue.plausible_ranges_at(ages)[:, subjects, channels]
+
+
+def _series(
+    kept: Observations,
+    origins: Int[np.ndarray, " subject"],
+    kind: TimeKind,
+    statics: Float[np.ndarray, "subject static"],
+    subject_ids: tuple[str, ...],
+    catalogue: Catalogue,
+) -> tuple[Cohort, Clocks, Pieces]:
+    """Cut the records at their silences, and give every piece its own clock and age."""
+    pieces = cut_at_silences(kept.series_indices, kept.times_hours)
+    firsts = kept.times_hours[pieces.offsets[:-1]]
+    if kind is TimeKind.HOURS:
+        clocks = Clocks(kind, np.zeros(len(pieces), dtype=np.int64))
+        hours = kept.times_hours
+    else:
+        since = np.rint(kept.times_hours * MICROSECONDS_PER_HOUR).astype(np.int64)
+        clocks = Clocks(kind, origins[pieces.subjects] + since[pieces.offsets[:-1]])
+        hours = (since - since[pieces.offsets[:-1]][pieces.owners]) / MICROSECONDS_PER_HOUR
+    own = aged(statics[pieces.subjects], pieces.subjects, firsts, catalogue)
+    cohort = Cohort(
+        tuple(subject_ids[subject] for subject in pieces.subjects.tolist()),
+        pieces.offsets,
+        hours,
+        kept.channels,
+        kept.values,
+        own,
+        kept.censoring,
+    )
+    return cohort, clocks, pieces
