@@ -92,12 +92,15 @@ def layout_of(
     options: SourceOptions,
     *,
     is_query: bool = False,
+    knows: Callable[[str], bool] = knows_nothing,
     is_static: Callable[[str], bool] = knows_nothing,
 ) -> LongLayout | WideLayout:
     """Find the columns of a table by its header.
 
     Parameters
     ----------
+    knows
+        Whether a name is in the catalogue: a header that is, keeps its brackets.
     is_static
         Whether a name is that of a static: a wide table of nothing else needs no time.
 
@@ -127,7 +130,7 @@ def layout_of(
         # Half of a long table: the missing half has another name.
         found.require(VARIABLE)
         found.require(VALUE)
-    return _wide(found, options, is_static)
+    return _wide(found, options, knows, is_static)
 
 
 @dataclass(frozen=True)
@@ -179,13 +182,17 @@ class _Header:
         )
 
 
-def _wide(found: _Header, options: SourceOptions, is_static: Callable[[str], bool]) -> WideLayout:
+def _wide(
+    found: _Header,
+    options: SourceOptions,
+    knows: Callable[[str], bool],
+    is_static: Callable[[str], bool],
+) -> WideLayout:
     subject, time = found.find(SUBJECT), found.find(TIME)
     if subject is None:
         _refuse_suspect(found)
     chosen, passed_over = _variables(found, (subject, time))
-    mapped = options.codes.entries
-    named = [(name, None) if name in mapped else split_bracket(name) for name in chosen.values()]
+    named = [_named(header, options, knows) for header in chosen.values()]
     if time is None and not all(is_static(_target(name, options)) for name, _ in named):
         found.require(TIME)
     return WideLayout(
@@ -196,6 +203,16 @@ def _wide(found: _Header, options: SourceOptions, is_static: Callable[[str], boo
         tuple(unit for _, unit in named),
         passed_over,
     )
+
+
+def _named(
+    header: str, options: SourceOptions, knows: Callable[[str], bool]
+) -> tuple[str, str | None]:
+    """Return the name and the unit of a column."""
+    if header in options.codes.entries:
+        return header, None
+    name, unit = split_bracket(header)
+    return (header if knows(header) else name), unit
 
 
 def _target(name: str, options: SourceOptions) -> str:

@@ -65,7 +65,11 @@ def open_source(
 
 
 def _knows(catalogue: Catalogue) -> Callable[[str], bool]:
-    return lambda name: name in catalogue.channels or name in catalogue.static_positions
+    return lambda name: (
+        catalogue.find(name) is not None
+        or catalogue.find_static(name) is not None
+        or catalogue.find_untrained(name) is not None
+    )
 
 
 def _read_tables(
@@ -85,7 +89,8 @@ def _rows_of(
         table.columns,
         options,
         is_query=is_query,
-        is_static=lambda name: name in catalogue.static_positions,
+        knows=_knows(catalogue),
+        is_static=lambda name: catalogue.find_static(name) is not None,
     )
     for piece in table.stream(layout.wanted):
         if isinstance(layout, LongLayout):

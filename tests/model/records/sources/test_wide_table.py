@@ -7,6 +7,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from model.data.variables import Catalogue, Static
 from model.records.codes import CodeMap
 from model.records.errors import SourceError
 from model.records.sources.describing import describe_source
@@ -102,6 +103,13 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
         read(write(tmp_path / "a.csv", "subject_id,time,HR,HR\n1,0,80,81\n"))
     found = read(write(tmp_path / "b.csv", "subject_id,time,T [C],T [F]\n1,0,37,98.6\n"))
     assert (found.column("variable"), found.column("unit")) == (["T", "T"], ["C", "F"])
+
+
+def test_a_header_that_the_catalogue_names_keeps_its_brackets(tmp_path: Path) -> None:
+    static = Static(name="size [cm]", description="", unit="cm", plausible_range=(1.0, 300.0))
+    path = write(tmp_path / "a.csv", "subject_id,size [cm]\n1,180\n")
+    found = read(path, catalogue=Catalogue((), (static,)))
+    assert (found.column("variable"), found.column("unit")) == (["size [cm]"], ["cm"])
 
 
 def test_a_code_map_may_name_a_whole_header(tmp_path: Path) -> None:
