@@ -41,7 +41,9 @@ _LONG_VALUES: Final = (
     "valuenum", "value_num", "valuestr", "numeric_value", "result", "val", "values", "labresult",
     "measurement_value", "value_as_number", "valueuom",
 )  # fmt: skip
-_INDEX: Final = re.compile(r"|unnamed: \d+|\.\.\.1|index|level_0|rownames?|row_?(id|num|number)")
+_INDEX: Final = re.compile(
+    r"|unnamed: \d+|\.\.\.1|index|__index_level_\d+__|level_0|rownames?|row_?(id|num|number)"
+)
 _IDENTIFIER: Final = re.compile(
     r".*[ _.-](id|nr|no|mrn|pid|number|key)|.*(patient|subject|person|case|stay|fall|admission)"
     r".*|.*pat(ienten?)?[ _.-]?(id|nr|no)"

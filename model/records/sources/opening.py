@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from model.records.codes import apply_codes
 from model.records.errors import SourceError
 from model.records.rows import RowBatch
 from model.records.sources.files import endings_of, list_files, reading, table_format
-from model.records.sources.layouts import LongLayout, layout_of
+from model.records.sources.layouts import LongLayout, WideLayout, layout_of
 from model.records.sources.long_table import read_long
 from model.records.sources.options import SourceFormat, SourceOptions
 from model.records.sources.tables import Table, open_table
@@ -65,10 +66,13 @@ def open_source(
 
 
 def _knows(catalogue: Catalogue) -> Callable[[str], bool]:
-    return lambda name: (
-        catalogue.find(name) is not None
-        or catalogue.find_static(name) is not None
-        or catalogue.find_untrained(name) is not None
+    # Many files of one source have the same columns.
+    return cache(
+        lambda name: (
+            catalogue.find(name) is not None
+            or catalogue.find_static(name) is not None
+            or catalogue.find_untrained(name) is not None
+        )
     )
 
 
@@ -76,22 +80,27 @@ def _read_tables(
     path: Path, options: SourceOptions, catalogue: Catalogue, *, is_query: bool
 ) -> Iterator[RowBatch]:
     listing = list_files(path, endings_of(options.format), what=options.format.label)
+    knows = _knows(catalogue)
+
+    @cache
+    def layout_of_columns(columns: tuple[str, ...]) -> LongLayout | WideLayout:
+        return layout_of(
+            columns,
+            options,
+            is_query=is_query,
+            knows=knows,
+            is_static=lambda name: catalogue.find_static(name) is not None,
+        )
+
     for file in listing.files:
         with reading(file, options.format.label):
             for table in open_table(file, options):
-                yield from _rows_of(table, options, catalogue, is_query=is_query)
+                yield from _rows_of(table, layout_of_columns(table.columns), options)
 
 
 def _rows_of(
-    table: Table, options: SourceOptions, catalogue: Catalogue, *, is_query: bool
+    table: Table, layout: LongLayout | WideLayout, options: SourceOptions
 ) -> Iterator[RowBatch]:
-    layout = layout_of(
-        table.columns,
-        options,
-        is_query=is_query,
-        knows=_knows(catalogue),
-        is_static=lambda name: catalogue.find_static(name) is not None,
-    )
     for piece in table.stream(layout.wanted):
         if isinstance(layout, LongLayout):
             yield read_long(piece, layout, options, decimal_mark=table.decimal_mark)
