@@ -33,6 +33,11 @@ TIME_NAMES: Final = (
     "measurement_datetime", "observation_time", "effective_time", "starttime", "storetime", "hours",
     "hour", "hr_since_admission", "iculos", "hours_since_admission", "time_hours",
 )  # fmt: skip
+_OTHER_TIMES: Final = {
+    "minutes": "minutes", "minute": "minutes", "seconds": "seconds", "second": "seconds",
+    "days": "days", "day": "days", "date": "", "time_of_day": "",
+}  # fmt: skip
+"""Columns of times that are not in hours, by their unit: they are read where the user says so."""
 _LONG_VARIABLES: Final = (
     "itemid", "item", "item_id", "code", "label", "parameter", "param", "test", "test_name", "name",
     "analyte", "measurement", "loinc", "concept_id", "variable_name", "labname", "variableid",
@@ -164,6 +169,20 @@ class _Header:
             raise self._error(f"no column `{ours}`")
         return place
 
+    def without_time(self, variable: str) -> SourceError:
+        """Return the error of a wide table that has no time and is not of statics alone."""
+        for name in self.columns:
+            unit = _OTHER_TIMES.get(name.lower())
+            if unit:
+                return self._error(
+                    f"no column `time`; `{name}` may be it: say so with --columns time={name} "
+                    f"--time-unit {unit}"
+                )
+        return self._error(
+            f"no column `time`; a wide table without one holds statics alone, and `{variable}` is "
+            "none of the catalogue"
+        )
+
     def looks_long(self) -> bool:
         """Return whether both halves of a long table are there, under names of other programs."""
         names = {name.lower() for name in self.columns}
@@ -195,8 +214,10 @@ def _wide(
         _refuse_suspect(found)
     chosen, passed_over = _variables(found, (subject, time))
     named = [_named(header, options, knows) for header in chosen.values()]
-    if time is None and not all(is_static(_target(name, options)) for name, _ in named):
-        found.require(TIME)
+    if time is None:
+        other = next((name for name, _ in named if not is_static(_target(name, options))), None)
+        if other is not None:
+            raise found.without_time(other)
     return WideLayout(
         subject,
         time,
@@ -242,7 +263,7 @@ def _variables(
         if place in keys:
             continue
         lowered = name.strip().lower()
-        is_other = lowered in SUBJECT_NAMES or lowered in TIME_NAMES
+        is_other = lowered in {*SUBJECT_NAMES, *TIME_NAMES, *_OTHER_TIMES}
         if is_other or _INDEX.fullmatch(lowered):
             passed_over.append(name or "(no name)")
         else:
