@@ -35,7 +35,7 @@ class Silent:
     def on_batch(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
         """Say nothing."""
 
-    def on_epoch(self, record: object) -> None:
+    def on_epoch(self, record: object, *, is_best: bool) -> None:
         """Say nothing."""
 
 
