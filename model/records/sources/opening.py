@@ -1,32 +1,36 @@
 """Opening a source: the reader of its format, the user's code map, and rows that name nobody."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 import pyarrow.compute as pc
 
+from model.data.reasons import Reason
 from model.data.variables import Catalogue
 from model.records.codes import apply_codes
-from model.records.errors import SourceError
 from model.records.rows import RowBatch
+from model.records.sources.challenge import read_challenge
+from model.records.sources.fhir import read_fhir
 from model.records.sources.files import endings_of, list_files, reading, table_format
 from model.records.sources.layouts import LongLayout, WideLayout, layout_of
 from model.records.sources.long_table import read_long
+from model.records.sources.meds import read_meds
+from model.records.sources.omop import read_omop
 from model.records.sources.options import SourceFormat, SourceOptions
 from model.records.sources.tables import Table, open_table
 from model.records.sources.wide_table import read_wide
 
-MISSING_SUBJECT: Final = "missing_subject"
+Reader = Callable[[Path, SourceOptions, Catalogue], Iterator[RowBatch]]
+MISSING_SUBJECT: Final = Reason.MISSING_SUBJECT.code
 
-_READERS: Final = {
-    SourceFormat.FHIR: ("model.records.sources.fhir", "read_fhir"),
-    SourceFormat.MEDS: ("model.records.sources.meds", "read_meds"),
-    SourceFormat.OMOP: ("model.records.sources.omop", "read_omop"),
-    SourceFormat.PHYSIONET2012: ("model.records.sources.challenge", "read_challenge"),
+_READERS: Final[Mapping[SourceFormat, Reader]] = {
+    SourceFormat.FHIR: read_fhir,
+    SourceFormat.MEDS: read_meds,
+    SourceFormat.OMOP: read_omop,
+    SourceFormat.PHYSIONET2012: read_challenge,
 }
 
 
@@ -120,10 +124,4 @@ def _read(
         )
     if options.format.is_table:
         return _read_tables(path, options, catalogue, is_query=is_query)
-    module, function = _READERS[options.format]
-    try:
-        reader = getattr(import_module(module), function)
-    except ModuleNotFoundError as error:
-        raise SourceError(f"the format {options.format} cannot be read yet") from error
-    found: Iterator[RowBatch] = reader(path, options, catalogue)
-    return found
+    return _READERS[options.format](path, options, catalogue)
