@@ -268,6 +268,18 @@ def test_a_text_with_two_meanings_is_refused() -> None:
         conversion(clotting, "M")  # minutes or months
 
 
+def test_the_canonical_unit_of_a_user_may_be_spelled_otherwise() -> None:
+    protein = Variable(name="Protein", unit="G/DL", plausible_range=(1.0, 15.0))
+    count = Variable(name="Cells", unit="G/L", plausible_range=(0.0, 100.0))
+    drops = Variable(name="Drops", unit="gtt/min", plausible_range=(0.0, 100.0))
+    assert conversion(protein, "g/L").factor == pytest.approx(0.1)
+    assert conversion(count, "10*9/L") is IDENTITY
+    assert conversion(drops, "gtt / min") is IDENTITY
+    assert accepted_units(drops) == ("gtt/min",)
+    with pytest.raises(UnitError):
+        conversion(drops, "mL/min")
+
+
 def test_a_variable_explains_what_no_dimension_does() -> None:
     glycated = Variable(
         name="HbA1c",
@@ -319,7 +331,7 @@ def test_a_category_has_no_other_unit() -> None:
 )
 def test_the_likeliest_unit_of_a_value_comes_first(name: str, value: float, first: str) -> None:
     fitting = fitting_units(variable(name), value)
-    assert fitting[0] == first
+    assert fitting[0] == first, fitting
     low, high = variable(name).plausible_range
     assert all(low <= conversion(variable(name), unit)(value) <= high for unit in fitting)
 
