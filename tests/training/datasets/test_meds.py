@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from model.data.catalogue import shipped_catalogue
 from model.data.variables import Catalogue
 from model.records.clocks import RELATIVE_ANCHOR
-from model.data.catalogue import shipped_catalogue
 from tests.catalogues import CHALLENGE
 from tests.training.datasets.raw import raw_table
 from training.datasets import meds
