@@ -19,7 +19,6 @@ class Fault(StrEnum):
     UNKNOWN_VARIABLE = "unknown_variable"
     VARIABLE_NOT_TRAINED = "variable_not_trained"
     UNKNOWN_UNIT = "unknown_unit"
-    VARIABLE_NOT_TRAINED = "variable_not_trained"
     MISSING_TIME = "missing_time"
     INVALID_TIME = "invalid_time"
     DATE_WITHOUT_TIME = "date_without_time"
