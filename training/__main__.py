@@ -7,10 +7,13 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from model.records.sources.options import SourceOptions
 
 app = typer.Typer(
     help="Train and judge the model, offline.",
@@ -27,7 +30,10 @@ class Source(StrEnum):
 
     PHYSIONET2012 = "physionet2012"
     MEDS = "meds"
+    FHIR = "fhir"
+    OMOP = "omop"
     TABLE = "table"
+    """CSV, Parquet or NDJSON, long or wide."""
 
 
 class Device(StrEnum):
@@ -41,21 +47,96 @@ class Device(StrEnum):
 Seed = Annotated[int, typer.Option(help="Of everything random in this command.", min=0)]
 
 
+Codes = Annotated[
+    Path | None,
+    typer.Option(help="CSV with columns code, variable, unit: what names of the source mean."),
+]
+Columns = Annotated[
+    str,
+    typer.Option(help="The source's names of the columns: time=charttime,subject_id=stay_id,..."),
+]
+TimeFormat = Annotated[
+    str | None,
+    typer.Option(help="Of times as text, as in Python: %d/%m/%Y %H:%M (default: ISO 8601)."),
+]
+TimeUnit = Annotated[
+    str, typer.Option(help="Of times that are numbers: seconds, minutes, hours or days.")
+]
+TimeZone = Annotated[
+    str | None, typer.Option(help="Of times without an offset, such as Europe/Berlin.")
+]
+
+
 @app.command("import")
 def import_command(
     kind: Annotated[Source, typer.Argument(help="What SOURCE holds.")],
-    source: Annotated[Path, typer.Argument(help="Folder or file to read.", exists=True)],
+    source: Annotated[Path, typer.Argument(help="Folder or file to read.")],
     out: Annotated[Path, typer.Option(help="Directory of the MEDS dataset to write.")],
-    codes: Annotated[
-        Path | None, typer.Option(help="CSV with columns code, variable, unit (meds, table).")
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of variables that the dataset will carry, as `catalogue propose` writes it "
+            "(default: those of the shipped table that occur).",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    codes: Codes = None,
+    columns: Columns = "",
+    time_format: TimeFormat = None,
+    time_unit: TimeUnit = "hours",
+    time_zone: TimeZone = None,
+    accept_suspected: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="VARIABLE=UNIT: read the rows of the variable that have no unit, or a suspected "
+            "one, in UNIT; repeatable."
+        ),
     ] = None,
 ) -> None:
-    """Turn a source into a cleaned MEDS dataset, with a report of every dropped row."""
-    from training.datasets.sources import import_source
+    """Turn a source into a cleaned MEDS dataset, with a report of every row that was not used."""
+    from model.data.catalogue_table import read_catalogue
+    from training.datasets.importing import ImportOptions, import_source
 
-    report = import_source(kind.value, source, out, code_map=codes)
-    for line in report.lines():
+    options = ImportOptions(
+        source=_source_options(kind, source, codes, columns, time_format, time_unit, time_zone),
+        catalogue=None if catalogue is None else read_catalogue(catalogue),
+        accepted_units=_accepted_units(accept_suspected or []),
+    )
+    for line in import_source(source, out, options).lines():
         print(line)
+
+
+def _source_options(
+    kind: Source,
+    source: Path,
+    codes: Path | None,
+    columns: str,
+    time_format: str | None,
+    time_unit: str,
+    time_zone: str | None,
+) -> "SourceOptions":
+    from model.records.codes import NO_MAP, read_code_map
+    from model.records.sources.files import table_format
+    from model.records.sources.options import SourceFormat, SourceOptions, parse_columns
+    from model.records.times import TimeRules
+
+    return SourceOptions(
+        format=table_format(source) if kind is Source.TABLE else SourceFormat(kind.value),
+        columns=parse_columns(columns),
+        time=TimeRules(time_format=time_format, unit=time_unit, zone=time_zone),
+        codes=NO_MAP if codes is None else read_code_map(codes),
+    )
+
+
+def _accepted_units(pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        name, mark, unit = pair.partition("=")
+        if not (name and mark and unit):
+            raise typer.BadParameter("expected VARIABLE=UNIT", param_hint="--accept-suspected")
+        found[name] = unit
+    return found
 
 
 @app.command()

@@ -20,6 +20,9 @@ FIRST_YEAR: Final = 1800
 LAST_YEAR: Final = 2300
 """Dates may be shifted anywhere from the first of `FIRST_YEAR` to the end of `LAST_YEAR`."""
 
+RELATIVE_ANCHOR: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Where the clock of a source without dates begins, in a table that holds dates."""
+
 _FIRST, _END = (
     int(np.datetime64(f"{year}-01-01", "us").astype(np.int64))
     for year in (FIRST_YEAR, LAST_YEAR + 1)

@@ -11,6 +11,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from model.data.series import Cohort, hours_since
+from model.data.variables import Catalogue
+from model.records.statics import HOURS_PER_YEAR, age_position
+
 SILENCE_HOURS: Final = 7 * 24.0
 MAX_SPAN_HOURS: Final = 400 * 24.0
 
@@ -80,3 +84,48 @@ def _longest_silences(
         )
         cuts.append(start + 1 + int(np.argmax(np.where(is_near, gaps[start:end], -1.0))))
     return cuts
+
+
+def in_pieces(cohort: Cohort, catalogue: Catalogue) -> Cohort:
+    """Return the pieces of whole records as series; one subject may have several.
+
+    The first piece of a record keeps its clock. Every later one begins at its own first
+    observation, and its subject is older by what has passed.
+    """
+    pieces = cut_at_silences(cohort.series_indices, cohort.times_hours)
+    if len(pieces) == len(cohort) and len(cohort):
+        return cohort
+    subjects = pieces.subjects
+    is_later = np.zeros(len(pieces), dtype=bool)
+    is_later[1:] = np.diff(subjects) == 0
+    firsts = cohort.times_hours[pieces.offsets[:-1]]
+    starts = np.where(is_later, firsts, 0.0)
+    return Cohort(
+        tuple(cohort.subject_ids[subject] for subject in subjects.tolist()),
+        pieces.offsets,
+        np.where(
+            is_later[pieces.owners],
+            hours_since(cohort.times_hours, starts[pieces.owners]),
+            cohort.times_hours,
+        ),
+        cohort.channels,
+        cohort.values,
+        aged(cohort.statics[subjects], subjects, firsts, catalogue),
+        cohort.censoring,
+    )
+
+
+def aged(
+    statics: Float[np.ndarray, "piece static"],
+    subjects: Int[np.ndarray, " piece"],
+    firsts_hours: Float[np.ndarray, " piece"],
+    catalogue: Catalogue,
+) -> Float[np.ndarray, "piece static"]:
+    """Return the statics with the age at the beginning of each piece, from that at the first one's."""
+    position = age_position(catalogue)
+    if position is None:
+        return statics
+    own = statics.copy()
+    first_pieces = np.searchsorted(subjects, subjects)
+    own[:, position] += (firsts_hours - firsts_hours[first_pieces]) / HOURS_PER_YEAR
+    return own

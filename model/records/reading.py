@@ -21,7 +21,7 @@ from model.data.variables import Catalogue, Kind
 from model.records.clocks import Clocks, on_line, time_faults
 from model.records.glasgow import PartRows, Totals, add_up, total_channel, without_charted
 from model.records.meanings import Meanings
-from model.records.pieces import Pieces, cut_at_silences
+from model.records.pieces import Pieces, aged, cut_at_silences
 from model.records.remarks import Remark
 from model.records.row_columns import RowColumns
 from model.records.rows import TimeKind, meant_kind
@@ -368,11 +368,7 @@ def _series(
         since = np.rint(kept.times_hours * MICROSECONDS_PER_HOUR).astype(np.int64)
         clocks = Clocks(kind, origins[pieces.subjects] + since[pieces.offsets[:-1]])
         hours = (since - since[pieces.offsets[:-1]][pieces.owners]) / MICROSECONDS_PER_HOUR
-    own = statics[pieces.subjects]
-    position = age_position(catalogue)
-    if position is not None:
-        subject_starts = np.searchsorted(pieces.subjects, pieces.subjects)
-        own[:, position] += (firsts - firsts[subject_starts]) / HOURS_PER_YEAR
+    own = aged(statics[pieces.subjects], pieces.subjects, firsts, catalogue)
     cohort = Cohort(
         tuple(subject_ids[subject] for subject in pieces.subjects.tolist()),
         pieces.offsets,

@@ -62,21 +62,12 @@ def read_statics(rows: StaticRows, num_subjects: int, catalogue: Catalogue) -> S
         numbers = _numbers(rows, own, static.categories, catalogue, position)
         subjects = rows.subjects[own]
         low, high = static.plausible_range
-        faults = np.select(
-            [
-                np.isnan(numbers) & (rows.texts.codes[own] >= 0),
-                np.isnan(numbers),
-                numbers == _SENTINEL,
-                ~np.isfinite(numbers) | (numbers < low) | (numbers > high),
-            ],
-            [
-                Reason.VALUE_IS_TEXT,
-                Reason.MISSING_VALUE,
-                Reason.UNKNOWN_SENTINEL,
-                Reason.IMPLAUSIBLE_VALUE,
-            ],
-            default=Reason.KEPT,
-        ).astype(np.int8)
+        faults = np.zeros(len(own), dtype=np.int8)
+        faults[(numbers < low) | (numbers > high)] = Reason.IMPLAUSIBLE_VALUE
+        faults[numbers == _SENTINEL] = Reason.UNKNOWN_SENTINEL
+        is_missing = np.isnan(numbers)
+        faults[is_missing] = Reason.MISSING_VALUE
+        faults[is_missing & (rows.texts.codes[own] >= 0)] = Reason.VALUE_IS_TEXT
         good = np.flatnonzero(faults == Reason.KEPT)
         faults[good], known = _merge(
             subjects[good], numbers[good], is_category=bool(static.categories)

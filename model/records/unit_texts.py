@@ -55,7 +55,8 @@ def looks_like_unit(text: str) -> bool:
     >>> [looks_like_unit(text) for text in ("mg/dL", "beats per min", "10^9/L", "/min", "total")]
     [True, True, True, True, False]
     """
-    lowered = text.strip().lower()
+    # The area of a body: the point within it separates nothing.
+    lowered = text.strip().lower().replace("1.73m2", "m2").replace("1.73_m2", "m2")
     if lowered in _ATOMS:
         return True
     parts = [part for part in _SEPARATORS.split(lowered) if part]
@@ -115,4 +116,4 @@ def split_code(code: str) -> tuple[str, str]:
 
 
 def _is_part(part: str) -> bool:
-    return part in _ATOMS or _EXPONENT.sub("", part) in _ATOMS
+    return part in _ATOMS or _EXPONENT.sub("", part) in _ATOMS or part == "{m2}"

@@ -121,7 +121,12 @@ def _ordered(levels: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class JobRequest(BaseModel):
-    """A job. Same input, request and artifact: the same output, byte for byte."""
+    """A job. Same input, request and artifact: the same output, byte for byte.
+
+    >>> asked = JobRequest.model_validate({"format": "csv", "fill": {"kind": "grid", "minutes": 30}})
+    >>> asked.variables, asked.output.format.value
+    ('observed', 'parquet')
+    """
 
     model_config = _FROZEN
 
@@ -187,3 +192,8 @@ class JobRequest(BaseModel):
     def outside_hours(self) -> float:
         """How far outside the record a time may lie; without end as long as nobody has said."""
         return math.inf if self.max_outside_hours is None else self.max_outside_hours
+
+
+FIELD_NAMES = frozenset(
+    name for body in (JobRequest, Grid, OwnTimes, TimesTable, Output) for name in body.model_fields
+)

@@ -10,7 +10,7 @@
                                  `training.datasets.subject_numbers`
 
 MEDS 0.4: https://github.com/Medical-Event-Data-Standard/meds. Somebody else's MEDS data set is read
-by `training.datasets.external_meds`.
+by `model.records.sources.meds`.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,9 @@ from model.data.decimals import decimal_float64
 from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, Cohort, offsets_from_counts
 from model.data.variables import Catalogue
 from model.files import standing, written_directory
+from model.records.labels import Labels
+from model.records.pieces import in_pieces
+from model.records.times import MICROSECONDS_PER_HOUR
 from training.datasets.errors import DatasetError, NotADatasetError, OutputExistsError
 from training.datasets.import_report import ImportReport
 from training.datasets.metadata import (
@@ -40,7 +43,6 @@ from training.datasets.metadata import (
     read_subject_names,
     write_metadata,
 )
-from training.datasets.raw_table import MICROSECONDS_PER_HOUR, Labels
 
 COLUMNS = ("subject_id", "time", "code", "numeric_value", "unit")
 COMPARATOR = "comparator"
@@ -120,10 +122,11 @@ def write_meds(
 
 
 def read_cohort(directory: Path) -> Dataset:
-    """Read a data set as one series for each subject, with its own table of variables.
+    """Read a data set with its own table of variables: one series for each piece of a subject's record.
 
-    Times are hours since the data set's anchor or, where its times are dates, since the subject's
-    first observation. Values are float64 in canonical units; a static that is not known is NaN.
+    A record is cut where nothing was observed for a week (`model.records.pieces`). Times are hours
+    since the data set's anchor or, where its times are dates and in every later piece, since the
+    first observation of the piece. Values are float64 in canonical units; a static that is not known is NaN.
 
     Raises
     ------
@@ -137,7 +140,7 @@ def read_cohort(directory: Path) -> Dataset:
     digest = check_files(directory, metadata)
     catalogue = read_catalogue(directory / CATALOGUE_FILE)
     table = pq.read_table(directory / DATA_FILE, read_dictionary=["code"])
-    cohort = _cohort(table, metadata["anchor"], catalogue)
+    cohort = in_pieces(_cohort(table, metadata["anchor"], catalogue), catalogue)
     names = read_subject_names(directory)
     if names:
         ids = tuple(names.get(int(number), number) for number in cohort.subject_ids)
@@ -219,7 +222,7 @@ def _write_data(root: Path, table: pd.DataFrame) -> None:
 
 
 def _cohort(table: pa.Table, anchor: str | None, catalogue: Catalogue) -> Cohort:
-    labels = Labels.encode(table.column("code"))
+    labels = Labels.of(table.column("code"))
     described = _names(catalogue)
     positions = pd.Index(described).get_indexer(list(labels.names))
     if (positions < 0).any():

@@ -25,8 +25,12 @@ _SAMPLE_CHARACTERS: Final = 2**18
 _LOOK_CHARACTERS: Final = 2**23
 _ENOUGH_EVIDENCE: Final = 50
 _MAX_COLUMNS: Final = 20_000
-_COMMA_NUMBER = re.compile(r"\s*(?:[<>]=?)?\s*[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+\s*")
-_POINT_NUMBER = re.compile(r"\s*(?:[<>]=?)?\s*[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)\.\d+\s*")
+_COMMA_NUMBER = re.compile(
+    r"\s*(?:[<>]=?)?\s*[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+(?:[eE][+-]?\d+)?\W*[HLhl]?\W*"
+)
+_POINT_NUMBER = re.compile(
+    r"\s*(?:[<>]=?)?\s*[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)\.\d+(?:[eE][+-]?\d+)?\W*[HLhl]?\W*"
+)
 
 
 @dataclass(frozen=True)
@@ -154,17 +158,30 @@ def _rows(text: str, delimiter: str, *, has_quotes: bool) -> Iterator[list[str]]
 def _has_quotes(rows: str, delimiter: str, num_columns: int) -> bool:
     """Return whether quotes hold fields together; in some exports they are letters of a note.
 
-    They are letters where every line has the right number of fields without them, and not with them.
+    They are letters where every line has the right number of fields without them, where few fields
+    stand between two of them, and where they do not end fields as they should.
     """
     if '"' not in rows:
         return True
     if len(rows) >= _SAMPLE_CHARACTERS - 1:
         rows = rows[: rows.rfind("\n") + 1] or rows
+    wrapped = opened = 0
+    for row in _rows(rows, delimiter, has_quotes=False):
+        if len(row) != num_columns:
+            return True
+        for field in row:
+            if field.startswith('"'):
+                is_wrapped = len(field) > 1 and field.endswith('"')
+                wrapped, opened = wrapped + is_wrapped, opened + (not is_wrapped)
+    return opened <= wrapped or _is_well_quoted(rows, delimiter, num_columns)
 
-    def misfits(*, has_quotes: bool) -> int:
-        return sum(len(row) != num_columns for row in _rows(rows, delimiter, has_quotes=has_quotes))
 
-    return not (misfits(has_quotes=False) == 0 and misfits(has_quotes=True) > 0)
+def _is_well_quoted(rows: str, delimiter: str, num_columns: int) -> bool:
+    reader = csv.reader(io.StringIO(rows, newline=""), delimiter=delimiter, strict=True)
+    try:
+        return all(len(row) == num_columns for row in reader if row)
+    except csv.Error:
+        return False
 
 
 def _cells(

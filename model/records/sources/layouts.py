@@ -69,8 +69,8 @@ class LongLayout:
 class WideLayout:
     """Positions of the subject, the time, and the variables of a wide table.
 
-    `subject` is None where every file is one subject, `time` where all are statics. `names` and `units` belong to `variables`.
-    `passed_over` names columns that are no variables.
+    `subject` is None where every file is one subject, `time` where all variables are statics.
+    `names` and `units` belong to `variables`. `passed_over` names columns that are no variables.
     """
 
     subject: int | None

@@ -264,13 +264,11 @@ def _fill(
 def _request(**options: Any) -> "JobRequest":
     from pydantic import ValidationError
 
-    from service.jobs.request import JobRequest
+    from service.jobs.request import FIELD_NAMES, JobRequest
+    from service.wire import faults_of
 
     try:
         return JobRequest.model_validate(options)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        )
-        raise typer.BadParameter(faults) from None
+        faults = (f"{fault.path}: {fault.detail}" for fault in faults_of(error, FIELD_NAMES))
+        raise typer.BadParameter("; ".join(faults)) from None

@@ -49,7 +49,7 @@ class JobConsole:
 
     def on_lost(self, num_parts: int) -> None:
         """Say that what was done is not all there."""
-        self._print(f"{num_parts} parts are missing or were altered; they are made again")
+        self._print(f"missing or altered, and made again: {num_parts} of the parts that were done")
 
     def on_chunk(self, done: Done) -> None:
         """Move the bar, or print a line for every percent."""

@@ -12,6 +12,14 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from model.artifact import Artifact
+from service.jobs.errors import (
+    JobDeletedError,
+    JobsDisabledError,
+    JobStateError,
+    JobsUnavailableError,
+    NoSuchJobError,
+    PartLostError,
+)
 from service.jobs.folder import JobFolder
 from service.jobs.http.documents import JOB_RESPONSES, job_form
 from service.jobs.http.download import MEDIA_TYPES, as_one_file, joined
@@ -28,14 +36,6 @@ from service.jobs.http.watching import after_which, watch
 from service.jobs.ledger.database import DatabaseError
 from service.jobs.ledger.opening import Jobs
 from service.jobs.ledger.records import JobRecord, JobState
-from service.jobs.problems import (
-    JobDeletedError,
-    JobsDisabledError,
-    JobStateError,
-    JobsUnavailableError,
-    NoSuchJobError,
-    PartLostError,
-)
 from service.jobs.request import JobRequest, OutputFormat
 from service.jobs.retention import delete_job
 from service.jobs.serving import running_jobs

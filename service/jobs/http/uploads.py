@@ -16,7 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from model.files import sha256_of_hashes
 from service.errors import TooLargeError
-from service.jobs.problems import StorageFullError, UploadError, UploadTypeError
+from service.jobs.errors import StorageFullError, UploadError, UploadTypeError
 from service.wire import check_encoding
 
 _BUFFER_BYTES = 1 << 20

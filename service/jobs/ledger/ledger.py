@@ -39,7 +39,16 @@ _MICROSECONDS = 1_000_000
 
 @final
 class Ledger:
-    """What the server and the command line ask of the ledger."""
+    """What the server and the command line ask of the ledger.
+
+    >>> database = Database(f"sqlite:///{folder / 'ledger.sqlite'}", patience_seconds=1)
+    >>> database.create_tables()
+    >>> ledger = Ledger(database)
+    >>> entered = ledger.submit(Submission("1", "{}", "input/input", "a", "icu", "3", "b"))
+    >>> entered.state.value, ledger.num_unfinished()
+    ('queued', 1)
+    >>> database.close()
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database

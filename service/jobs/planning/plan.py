@@ -66,6 +66,12 @@ def make_plan(
 ) -> Plan:
     """Read the input once, write its chunks and the plan into `folder`, and return the plan.
 
+    >>> source = folder / "in.csv"
+    >>> _ = source.write_text("subject_id,time,variable,value\\na,0,HR,80\\na,1,HR,82\\n")
+    >>> plan = make_plan(source, JobRequest(format="csv"), folder / "plan", catalogue)
+    >>> plan.num_rows, plan.num_subjects, len(plan.chunks)
+    (2, 1, 1)
+
     Parameters
     ----------
     source
@@ -97,8 +103,9 @@ def make_plan(
     chunks = tuple(cut(runs.merged(), folder, whole, chunk_subjects=request.chunk_subjects))
     shutil.rmtree(working)
     if not chunks:
+        left_out = ", ".join(f"{count} {reason}" for reason, count in read.ignored.items())
         raise JobInputError(
-            f"the input holds no usable row; rows left out, by reason: {dict(read.ignored)}"
+            f"the input holds no usable row; left out, by reason: {left_out or 'none'}"
         )
     plan = Plan(
         input_sha256=sha256_of_all([source] if times is None else [source, times]),

@@ -86,7 +86,7 @@ def test_a_table_of_times_is_answered_as_it_asks(predictor: Predictor, tmp_path:
 def test_how_far_a_job_may_ask_is_part_of_the_job(predictor: Predictor, tmp_path: Path) -> None:
     source = write_parquet(tmp_path / "in.parquet", [row("a", 1.0, "HR", 80.0)])
     times = write_parquet(tmp_path / "times.parquet", [{"subject_id": "a", "time": 31.0}])
-    asked = {"fill": {"kind": "times_table"}, "times": times}
+    asked: dict[str, Any] = {"fill": {"kind": "times_table"}, "times": times}
     near = fill(predictor, source, tmp_path / "near", max_outside_hours=29, **asked)
     assert near.quarantined == {"a": Fault.QUERY_TOO_FAR}
     assert fill(predictor, source, tmp_path / "far", max_outside_hours=30, **asked).rows
