@@ -37,7 +37,7 @@ BAD: dict[str, tuple[list[Json], Fault]] = {
     "no time": ([row("x", "", "HR", 80.0)], Fault.MISSING_TIME),
     "only statics": ([row("x", "", "age_years", 63)], Fault.NO_OBSERVATIONS),
     "far time": ([row("x", 2e6, "HR", 80.0)], Fault.TIME_OUT_OF_RANGE),
-    "huge time": ([row("x", "-1e999", "HR", 80.0)], Fault.INVALID_TIME),
+    "huge time": ([row("x", "-1e999", "HR", 80.0)], Fault.TIME_OUT_OF_RANGE),
     "no time of day": ([row("x", "2026-02-03", "HR", 80.0)], Fault.DATE_WITHOUT_TIME),
     "no such time": ([row("x", "yesterday", "HR", 80.0)], Fault.INVALID_TIME),
     "no such day": ([row("x", "2026-02-30T01:00:00Z", "HR", 80.0)], Fault.INVALID_TIME),

@@ -19,7 +19,6 @@ from service.jobs.planning.plan import make_plan
 from service.jobs.request import JobRequest
 from tests.catalogues import CHALLENGE
 from tests.service.jobs.tables import (
-    Filled,
     Json,
     assert_same_bytes,
     fill,
@@ -183,7 +182,7 @@ def test_columns_codes_and_times_are_as_the_request_says(
         "8,150,pulse rate,90",
     ]
     (tmp_path / "in.csv").write_text("\n".join(lines))
-    options = {
+    options: Json = {
         "columns": {
             "subject_id": "who",
             "time": "when",
@@ -255,27 +254,28 @@ def test_omop_and_the_files_of_the_challenge_are_filled(
     assert {one["subject_id"] for one in found.rows} == {"132539"}
 
 
-SHARED = Path(__file__).resolve().parents[5] / "shared" / "data"
+SYNTHEA = next(
+    (
+        folder / "shared/data/fhir-synthea-r4"
+        for folder in Path(__file__).parents
+        if (folder / "shared/data/fhir-synthea-r4").is_dir()
+    ),
+    None,
+)
 
 
-@pytest.mark.skipif(not (SHARED / "fhir-synthea-r4").is_dir(), reason="needs the shared data")
-def test_all_of_synthea_is_read_and_filled(predictor: Predictor, tmp_path: Path) -> None:
-    filled: list[Filled] = []
-    for number, path in enumerate(sorted((SHARED / "fhir-synthea-r4").iterdir())):
-        if path.is_dir() or path.name.endswith((".json", ".ndjson", ".gz")):
-            filled.append(
-                fill(
-                    predictor,
-                    path,
-                    tmp_path / str(number),
-                    format="fhir",
-                    fill={"kind": "own_times"},
-                )
-            )
-    assert filled
-    for one in filled:
-        assert len({row["subject_id"] for row in one.rows}) > 0
-        assert one.account.not_used
+@pytest.mark.skipif(SYNTHEA is None, reason="needs the shared data")
+@pytest.mark.parametrize(("below", "num_patients"), [("bundles", 6), ("", 103)])
+def test_all_of_synthea_is_read_and_filled(
+    predictor: Predictor, tmp_path: Path, below: str, num_patients: int
+) -> None:
+    assert SYNTHEA is not None
+    asked: Json = {"format": "fhir", "fill": {"kind": "own_times"}}
+    filled = fill(predictor, SYNTHEA / below, tmp_path / "o", **asked)
+    assert len({one["subject_id"] for one in filled.rows}) == num_patients
+    assert filled.quarantined == {}
+    reasons = {one.reason for one in filled.account.not_used}
+    assert reasons >= {"other_resource", "unknown_variable", "duplicate"}
 
 
 def test_several_readings_of_one_table_have_one_account(
