@@ -112,6 +112,14 @@ def test_broken_sources_are_refused_without_their_values(
     assert "secret" not in refused(path, input_format)
 
 
+def test_a_first_line_of_values_is_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("Smith,2026-03-01 10:00,HR,80\nSmith,2026-03-01 11:00,HR,81\n")
+    message = refused(path, "csv")
+    assert "Smith" not in message
+    assert "names of the columns should stand" in message
+
+
 def test_revisions_count_once(predictor: Predictor, tmp_path: Path) -> None:
     def glucose(version: str, value: float, **changes: Any) -> Json:
         return {
