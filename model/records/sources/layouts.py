@@ -53,6 +53,7 @@ _IDENTIFIER: Final = re.compile(
     r".*[ _.-](id|nr|no|mrn|pid|number|key)|.*(patient|subject|person|case|stay|fall|admission)"
     r".*|.*pat(ienten?)?[ _.-]?(id|nr|no)"
 )
+_NUMBER_OR_TIME: Final = re.compile(r"[<>]?[+-]?\d[\d.,:/TZ +-]*")
 _NUM_SHOWN: Final = 40
 
 
@@ -194,13 +195,18 @@ class _Header:
         return self.columns.index(name)
 
     def _error(self, what: str) -> SourceError:
-        shown = ", ".join(name or "(no name)" for name in self.columns[:_NUM_SHOWN]) or "none"
-        more = " ..." if len(self.columns) > _NUM_SHOWN else ""
         return SourceError(
             f"{what}; expected subject_id, time, variable, value, or a wide table with a column for "
-            f"each variable; found {shown}{more}. Say what the columns are called with --columns "
+            f"each variable; found {self._shown()}. Say what the columns are called with --columns "
             f"ours=theirs, such as --columns time=charttime (ours: {', '.join(COLUMNS)})"
         )
+
+    def _shown(self) -> str:
+        """Return the names of the columns, or that the first line is one of a patient's values."""
+        if any(_NUMBER_OR_TIME.fullmatch(name.strip()) for name in self.columns):
+            return "numbers or times in the first line, where the names of the columns should stand"
+        shown = ", ".join(name or "(no name)" for name in self.columns[:_NUM_SHOWN]) or "none"
+        return f"{shown} ..." if len(self.columns) > _NUM_SHOWN else shown
 
 
 def _wide(
