@@ -23,8 +23,10 @@ VALUES = st.sampled_from(
 )
 TIMES = st.sampled_from([0, 0.5, 1, 500, 2000, "2026-03-01T10:05:00Z", "2026-03-01", "bad", None])
 NAMES = st.sampled_from(
-    "HR hr 8867-4 Urine GCS GCS_eye GCS_verbal GCS_motor MechVent Glucose Temp age_years sex "
-    "birth_date nonsense TroponinT".split()
+    [
+        *("HR", "hr", "8867-4", "Urine", "GCS", "GCS_eye", "GCS_verbal", "GCS_motor", "MechVent"),
+        *("Glucose", "Temp", "age_years", "sex", "birth_date", "nonsense", "TroponinT"),
+    ]
 )
 UNITS = st.sampled_from([None, "bpm", "mg/dL", "mmol/L", "Cel", "[degF]", "mL", "furlong"])
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), TIMES, NAMES, VALUES, UNITS), max_size=30)
