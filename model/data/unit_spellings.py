@@ -27,7 +27,7 @@ from model.data.ucum import (
 from model.errors import UnitError
 
 _MAX_LENGTH = 60
-_MAX_READINGS = 64
+_MAX_READINGS = 512
 
 # Whole units, without regard to case and spaces.
 _WHOLE = MappingProxyType(

@@ -125,6 +125,14 @@ def conversion(variable: Variable, unit: str | None) -> Conversion:
     UnitError
         If there is no conversion, or two meanings of the text have different ones. The message
         names the units that are accepted.
+
+    Examples
+    --------
+    >>> from model.data.catalogue import shipped_catalogue
+    >>> catalogue = shipped_catalogue()
+    >>> glucose = catalogue[catalogue.channel("Glucose")]
+    >>> round(conversion(glucose, "mmol/l")(5.5), 1)
+    99.1
     """
     if unit is None or unit == variable.unit:
         return IDENTITY
