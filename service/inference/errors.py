@@ -17,7 +17,6 @@ class Fault(StrEnum):
     TOO_MANY_OBSERVATIONS = "too_many_observations"
     COLUMN_LENGTHS_DIFFER = "column_lengths_differ"
     UNKNOWN_VARIABLE = "unknown_variable"
-    VARIABLE_NOT_TRAINED = "variable_not_trained"
     UNKNOWN_UNIT = "unknown_unit"
     MISSING_TIME = "missing_time"
     INVALID_TIME = "invalid_time"
