@@ -65,8 +65,12 @@ UNITS: Final = MappingProxyType({
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """The lines of some files that have three fields, in order: the file of each, and its fields."""
+class Lines:
+    """The lines of some files that have three fields, in order: the file of each, and its fields.
+
+    Nothing is judged: a pH of 735 and an unknown height of -1 are among them. The published
+    benchmarks of these records begin here.
+    """
 
     files: Int[np.ndarray, " line"]
     kinds: Integer[np.ndarray, " line"]
@@ -110,6 +114,18 @@ def read_challenge(path: Path, options: SourceOptions, catalogue: Catalogue) -> 
         yield _rows(files[start : start + _STAYS_PER_BATCH])
 
 
+def read_lines(path: Path) -> tuple[list[int], Lines]:
+    """Return the record numbers of all stays, in order, and their lines as they are written.
+
+    Raises
+    ------
+    SourceError
+        As for `read_challenge`.
+    """
+    files = _stay_files(path)
+    return [int(file.stem) for file in files], _parse(files)
+
+
 def _stay_files(path: Path) -> list[Path]:
     """List the text files in the order of their record numbers."""
     folders = sorted(path.glob("set-[abc]")) or [path]
@@ -139,7 +155,7 @@ def _rows(files: Sequence[Path]) -> RowBatch:
     _check_identifiers(lines, is_identifier, files)
     is_weight = lines.are(_WEIGHT)
     at_admission = (lines.kinds == TimeKind.HOURS) & (lines.hours == 0)
-    is_descriptor = _first_of_stay(lines, is_weight & at_admission)
+    is_descriptor = first_of_stay(lines, is_weight & at_admission)
     is_unknown = is_weight & ~is_descriptor & (lines.values.numbers == _SENTINEL)
     is_row = ~is_identifier & ~is_unknown
     names = _names(lines.parameters, is_descriptor)
@@ -167,7 +183,7 @@ def _rows(files: Sequence[Path]) -> RowBatch:
     return row_batch(kept, ignored=ignored, remarks={FLAG_IGNORED: lines.values.num_flags})
 
 
-def _parse(files: Sequence[Path]) -> _Lines:
+def _parse(files: Sequence[Path]) -> Lines:
     """Parse the joined bodies of some files in one pass."""
     bodies = [_body(file) for file in files]
     counts = np.array([body.count(b"\n") for body in bodies])
@@ -193,7 +209,7 @@ def _parse(files: Sequence[Path]) -> _Lines:
     times, parameters, values = (_encoded(table.column(name)) for name in _COLUMNS)
     filled = (times.codes >= 0) | (parameters.codes >= 0) | (values.codes >= 0)
     kinds, hours = _hours(times.take(filled))
-    return _Lines(
+    return Lines(
         owners[filled],
         kinds,
         hours,
@@ -259,7 +275,7 @@ def _values(labels: Labels) -> Values:
 
 
 def _check_identifiers(
-    lines: _Lines, is_identifier: Bool[np.ndarray, " line"], files: Sequence[Path]
+    lines: Lines, is_identifier: Bool[np.ndarray, " line"], files: Sequence[Path]
 ) -> None:
     records = np.array([float(file.stem) for file in files])
     owners = lines.files[is_identifier]
@@ -270,7 +286,7 @@ def _check_identifiers(
         )
 
 
-def _first_of_stay(lines: _Lines, chosen: Bool[np.ndarray, " line"]) -> Bool[np.ndarray, " line"]:
+def first_of_stay(lines: Lines, chosen: Bool[np.ndarray, " line"]) -> Bool[np.ndarray, " line"]:
     """Return where the first chosen line of each file is."""
     rows = np.flatnonzero(chosen)
     _, first = np.unique(lines.files[rows], return_index=True)
@@ -285,7 +301,7 @@ def _names(parameters: Labels, is_descriptor: Bool[np.ndarray, " line"]) -> Labe
     return Labels(np.where(is_descriptor, len(names) - 1, parameters.codes), tuple(names))
 
 
-def _categories(lines: _Lines) -> tuple[pa.Array, Float[np.ndarray, " line"]]:
+def _categories(lines: Lines) -> tuple[pa.Array, Float[np.ndarray, " line"]]:
     """Return the word of a category, null elsewhere; and the values without its number.
 
     A number that is no category is infinite, so that it is not taken for the position of one.

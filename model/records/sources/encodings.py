@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ _BOMS: Final = (
 )
 # The share of zero bytes at every second place by which UTF-16 without a mark is told.
 _ZERO_SHARE: Final = 0.4
+_ESCAPED: Final = re.compile("[\udc80-\udcff]")
 # Bytes that are no UTF-8 come out of the decoder as these; Windows-1252 leaves five of them open,
 # which are read as Latin-1.
 _AS_WINDOWS: Final = {
@@ -69,7 +71,7 @@ def text_blocks(file: Path, encoding: str) -> Iterator[str]:
         while True:
             block = opened.read(BLOCK_BYTES)
             text = decoder.decode(block, final=not block)
-            if is_bytes and not text.isascii():
+            if is_bytes and not text.isascii() and _ESCAPED.search(text):
                 text = text.translate(_AS_WINDOWS)
             if not is_bytes:
                 # Half of a surrogate pair is no character.
@@ -110,6 +112,17 @@ class Utf8Stream(io.RawIOBase):
         view[:size] = self._rest[:size]
         self._rest = self._rest[size:]
         return size
+
+    def whole(self, max_bytes: int) -> bytes | None:
+        """Return all of it if it is no larger than that; otherwise it stays to be read."""
+        found = bytearray()
+        while len(found) <= max_bytes:
+            block = self.read(max_bytes + 1 - len(found))
+            if not block:
+                return bytes(found)
+            found += block
+        self._rest = bytes(found) + self._rest
+        return None
 
     def close(self) -> None:
         """Close the file behind it."""

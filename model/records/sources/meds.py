@@ -79,7 +79,7 @@ def read_meds(path: Path, options: SourceOptions, catalogue: Catalogue) -> Itera
     [{'variable': 'HR', 'value': 92.0, 'unit': '/min'}]
     """
     root = path / "data" if (path / "data").is_dir() else path
-    names = _Names(Chooser(catalogue, options.codes), catalogue)
+    names = _Names(Chooser(catalogue, options.codes))
     as_table = SourceOptions(format=SourceFormat.PARQUET)
     for file in list_files(root, endings_of(SourceFormat.PARQUET), what="MEDS").files:
         with reading(file, "MEDS"):
@@ -105,7 +105,6 @@ class _Names:
     """What the codes of a data set mean; each is looked up once."""
 
     chooser: Chooser
-    catalogue: Catalogue
     _found: dict[str, _Meaning] = field(default_factory=dict)
 
     def of(self, code: str) -> _Meaning:
@@ -129,15 +128,12 @@ class _Names:
             said = None if head not in ITEMS or is_no_unit(tail) else UNIT_SPELLINGS.get(tail, tail)
             return _Meaning(name, said or unit or item.unit)
         bare = _LOINC.sub("", code)
-        if self._is_known(bare):
+        if self.chooser.knows(bare):
             return _Meaning(bare)
         head, tail = split_code(bare)
-        if self._is_known(head):
+        if self.chooser.knows(head):
             return _Meaning(head, None if is_no_unit(tail) else tail)
         return _Meaning(bare, is_known=False)
-
-    def _is_known(self, name: str) -> bool:
-        return name in self.catalogue.channels or name in self.catalogue.static_positions
 
 
 def _positions(table: Table, options: SourceOptions) -> dict[str, int]:
@@ -170,7 +166,7 @@ def _rows(columns: Mapping[str, pa.Array], options: SourceOptions, names: _Names
     times = read_times(columns[TIME], options.time)
     is_birth = _each(codes, [one.variable == BIRTH_DATE for one in meanings])
     # A birth is a day.
-    dated = is_birth & (times.microseconds != 0) & (times.kinds != TimeKind.MISSING)
+    dated = is_birth & np.isin(times.kinds, (TimeKind.LOCAL, TimeKind.INSTANT))
     kinds = np.where(dated, TimeKind.DATE, times.kinds).astype(np.uint8)
     categories = _texts(codes, [one.category for one in meanings])
     found = times.columns() | {

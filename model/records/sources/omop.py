@@ -8,7 +8,8 @@
 A table is a file of that name (`MEASUREMENT.csv`, `measurement_000000000001.parquet`) or a folder of
 files. A concept is named by its LOINC code, from `concept` or from the usual ones that are known here
 (`model.records.sources.omop_concepts`), else as `OMOP//3027018`; where there is none, by the source
-value. The time is `..._datetime`; without it the day of `..._date` is known and not the time.
+value. The time is `..._datetime`, read as it is written, also where it is midnight; without it the day
+of `..._date` is known and the time is not.
 """
 
 import re
