@@ -212,7 +212,9 @@ def test_bad_subjects_are_named_in_the_quarantine_with_reasons(desk: Desk) -> No
     assert desk.get(job_id)["progress"]["num_quarantined"] == 1
 
 
-@pytest.mark.parametrize("bad", [b"a,b\n1,2\n", b"", b"subject_id,time\np1,1\n", b"\x00\xff\n", b"1,2\n"])
+@pytest.mark.parametrize(
+    "bad", [b"a,b\n1,2\n", b"", b"subject_id,time\np1,1\n", b"\x00\xff\n", b"1,2\n"]
+)
 def test_input_that_cannot_be_read_fails_the_job_without_an_echo(desk: Desk, bad: bytes) -> None:
     job_id = desk.submit(table=bad and bad + MARKER.encode())
     desk.work()
