@@ -44,8 +44,10 @@ def autoregressive_cohort(
 def fitted(cohort: Cohort, config: TrainingConfig = CONFIG) -> tuple[LatentODE, LatentODE, Loader]:
     """Return a network before and after, and the loader."""
     loader = Loader(cohort, CATALOGUE, Normalization.fit(cohort, CATALOGUE), config)
-    sizes = {"num_channels": len(CATALOGUE), "num_statics": len(CATALOGUE.statics)}
-    before, after = (LatentODE(config.architecture(**sizes)) for _ in range(2))
+    architecture = config.architecture(
+        num_channels=len(CATALOGUE), num_statics=len(CATALOGUE.statics)
+    )
+    before, after = (LatentODE(architecture) for _ in range(2))
     fit_residual_base(after, loader)
     return before, after, loader
 
