@@ -188,6 +188,7 @@ class _Row:
             ),
             "aliases": tuple(self.parts("aliases")),
             "plausible_range": (self._number("low", math.nan), self._number("high", math.nan)),
+            "age_ranges": self._each("age_ranges", _age_range, "AGE..AGE=LOW..HIGH"),
         }
 
     def _variable(self) -> dict[str, Any]:
@@ -203,7 +204,6 @@ class _Row:
             "conversions": self._each(
                 "conversions", _conversion, "UNIT=FACTOR or UNIT=FACTOR|OFFSET"
             ),
-            "age_ranges": self._each("age_ranges", _age_range, "AGE..AGE=LOW..HIGH"),
             "typical": self._typical(),
         }
 
@@ -377,6 +377,10 @@ def _text(value: float | None) -> str:
 def _common_cells(item: Variable | Static, role: str) -> dict[str, str]:
     low, high = item.plausible_range
     codes = [code if "//" in code else f"LOINC//{code}" for code in item.codes]
+    bands = [
+        f"{_text(band.low_years)}..{_text(band.high_years)}={_text(band.low)}..{_text(band.high)}"
+        for band in item.age_ranges
+    ]
     return {
         "role": role,
         "name": item.name,
@@ -386,6 +390,7 @@ def _common_cells(item: Variable | Static, role: str) -> dict[str, str]:
         "aliases": "; ".join(item.aliases),
         "low": _text(low),
         "high": _text(high),
+        "age_ranges": "; ".join(bands),
     }
 
 
@@ -393,10 +398,6 @@ def _variable_cells(variable: Variable) -> dict[str, str]:
     conversions = [
         f"{unit}={_text(factor)}" + (f"|{_text(offset)}" if offset else "")
         for unit, factor, offset in variable.conversions
-    ]
-    bands = [
-        f"{_text(band.low_years)}..{_text(band.high_years)}={_text(band.low)}..{_text(band.high)}"
-        for band in variable.age_ranges
     ]
     offset = variable.log_offset
     typical = variable.typical or (None, None, None)
@@ -406,9 +407,8 @@ def _variable_cells(variable: Variable) -> dict[str, str]:
         "range_source": variable.range_source,
         "step": _text(variable.resolution),
         "molar_mass": _text(variable.molar_mass),
-        "valence": _text(None if variable.valence is None else float(variable.valence)),
+        "valence": "" if variable.valence is None else str(variable.valence),
         "conversions": "; ".join(conversions),
-        "age_ranges": "; ".join(bands),
         **dict(zip(_TYPICAL, map(_text, typical), strict=True)),
     }
 

@@ -135,11 +135,7 @@ class Variable:
         for _, factor, offset in self.conversions:
             if not (0 < factor < math.inf and math.isfinite(offset)):
                 yield FieldFault("conversions", "must have a positive factor and a finite offset")
-        for band in self.age_ranges:
-            if not 0 <= band.low_years < band.high_years:
-                yield FieldFault("age_ranges", "must have ordered ages, in years")
-            if not -math.inf < band.low < band.high < math.inf:
-                yield FieldFault("age_ranges", "must have ordered, finite ranges")
+        yield from _age_faults(self.age_ranges)
         if self.typical is not None:
             low, median, high = self.typical
             if not self.plausible_range[0] <= low <= median <= high <= self.plausible_range[1]:
@@ -170,11 +166,7 @@ class Variable:
         range would be kinder to newborns, but it lets an adult's mistyped weight of 3 kg pass in
         silence, while a value that is dropped is counted and named in the report.
         """
-        if age_years is not None:
-            for band in self.age_ranges:
-                if band.low_years <= age_years < band.high_years:
-                    return band.low, band.high
-        return self.plausible_range
+        return _range_at(self.plausible_range, self.age_ranges, age_years)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,9 +185,10 @@ class Static:
     category_aliases: tuple[tuple[str, ...], ...] = ()
     codes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    age_ranges: tuple[AgeRange, ...] = ()
 
     def __post_init__(self) -> None:
-        faults = list(_range_faults(self.plausible_range))
+        faults = [*_range_faults(self.plausible_range), *_age_faults(self.age_ranges)]
         if self.category_aliases and len(self.category_aliases) != len(self.categories):
             faults.append(FieldFault("category_aliases", "must have one entry for each category"))
         words = [folded(word) for word in self._words]
@@ -207,6 +200,10 @@ class Static:
     @property
     def _words(self) -> tuple[str, ...]:
         return (*self.categories, *(word for words in self.category_aliases for word in words))
+
+    def plausible_range_at(self, age_years: float | None) -> tuple[float, float]:
+        """Return the plausible range of a subject of this age; adults' where it is not known."""
+        return _range_at(self.plausible_range, self.age_ranges, age_years)
 
     def category(self, word: str) -> int | None:
         """Return the index of a category given by its name or another word for it, in any case."""
@@ -370,6 +367,24 @@ def _range_faults(bounds: tuple[float, float]) -> Iterator[FieldFault]:
         yield FieldFault("plausible_range", f"must be finite and ordered, got {(low, high)}")
 
 
+def _age_faults(bands: tuple[AgeRange, ...]) -> Iterator[FieldFault]:
+    for band in bands:
+        if not 0 <= band.low_years < band.high_years:
+            yield FieldFault("age_ranges", "must have ordered ages, in years")
+        if not -math.inf < band.low < band.high < math.inf:
+            yield FieldFault("age_ranges", "must have ordered, finite ranges")
+
+
+def _range_at(
+    adult: tuple[float, float], bands: tuple[AgeRange, ...], age_years: float | None
+) -> tuple[float, float]:
+    if age_years is not None:
+        for band in bands:
+            if band.low_years <= age_years < band.high_years:
+                return band.low, band.high
+    return adult
+
+
 def _positions(items: Iterable[Variable | Static]) -> dict[str, int]:
     items = tuple(items)
     found = {item.name: position for position, item in enumerate(items)}
@@ -412,5 +427,6 @@ def _variable_from_json(item: Mapping[str, Any]) -> Variable:
 def _static_from_json(item: Mapping[str, Any]) -> Static:
     lists = {name: tuple(item.get(name, ())) for name in ("categories", "codes", "aliases")}
     words = tuple(tuple(one) for one in item.get("category_aliases", ()))
-    bounds = tuple(item["plausible_range"])
-    return Static(**{**item, **lists, "category_aliases": words, "plausible_range": bounds})
+    bands = tuple(AgeRange(*one) for one in item.get("age_ranges", ()))
+    fields = {**item, **lists, "category_aliases": words, "age_ranges": bands}
+    return Static(**fields | {"plausible_range": tuple(item["plausible_range"])})

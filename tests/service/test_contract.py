@@ -244,7 +244,7 @@ def test_the_catalogue_tells_all_that_a_client_needs(client: httpx.Client) -> No
     listed = client.get("/v1/variables").json()
     by_name = {one["name"]: one for one in listed["variables"]}
     assert by_name["MechVent"]["queryable"] is False
-    assert by_name["Glucose"]["accepted_units"] == ["mg/dL", "mmol/L"]
+    assert by_name["Glucose"]["accepted_units"] == ["mg/dL", "mmol/L", "g/L"]
     assert by_name["HR"]["loinc"] == "8867-4"
     assert by_name["HR"]["plausible_range"].keys() == {"low", "high", "source"}
     assert [one["name"] for one in listed["statics"]][:2] == ["age_years", "sex"]
