@@ -112,7 +112,7 @@ def write_catalogue(
     """
     rows = [*map(_variable_cells, catalogue.variables), *map(_static_cells, catalogue.statics)]
     for row in rows:
-        row |= (notes or {}).get(row["name"], {})
+        row.update((notes or {}).get(row["name"], {}))
     further = dict.fromkeys(column for row in rows for column in row if column not in COLUMNS)
     text = io.StringIO()
     writer = csv.DictWriter(text, (*COLUMNS, *further), restval="", lineterminator="\n")

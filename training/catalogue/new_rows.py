@@ -78,9 +78,7 @@ def new_static(sample: Sample) -> Entry | LeftOut:
     is_switch = bool(np.all((values == 0) | (values == 1)))
     bounds = (0.0, 1.0) if is_switch else range_of(values, log_offset_of(values))
     notes = [*_unit_notes(sample), "one value for each subject"]
-    item = Static(
-        name=sample.name, unit=sample.unit, plausible_range=bounds, codes=_codes(sample)
-    )
+    item = Static(name=sample.name, unit=sample.unit, plausible_range=bounds, codes=_codes(sample))
     return Entry(item, seen_of(sample, bounds=bounds), tuple(notes), is_known=False)
 
 

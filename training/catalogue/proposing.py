@@ -8,8 +8,6 @@ suggestion that needs one has a note.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from model.data.variables import Catalogue, Static, Variable, folded
 from model.errors import CatalogueError
 from model.records.meanings import Meanings
@@ -80,15 +78,12 @@ def propose(
         else:
             left_out.append(found)
     entries, beyond = _commonest(entries, rules.max_variables)
-    accepts = tuple(
-        (entry.item.name, doubts[channel].unit)
-        for entry in entries
-        if isinstance(entry.item, Variable)
-        and (channel := known.find(entry.item.name)) in doubts
-        and channel is not None
-        and doubts[channel].is_column
-    )
-    return Proposal(tuple(_ordered(entries, known)), (*left_out, *beyond), accepts)
+    accepts = []
+    for entry in entries:
+        doubt = doubts.get(known.channels.get(entry.item.name, -1))
+        if entry.is_known and doubt is not None and doubt.is_column:
+            accepts.append((entry.item.name, doubt.unit))
+    return Proposal(tuple(_ordered(entries, known)), (*left_out, *beyond), tuple(accepts))
 
 
 def joined(own: Catalogue, other: Catalogue) -> Catalogue:
@@ -133,19 +128,20 @@ def _entry(
         return known_variable(sample, known[sample.channel], doubts.get(sample.channel))
     if sample.static >= 0:
         return known_static(sample, known.statics[sample.static])
-    if sample.num_subjects < rules.min_subjects:
+    return _new(sample, rules)
+
+
+def _new(sample: Sample, rules: ProposalRules) -> Entry | LeftOut:
+    describes = is_static(sample)
+    reason = why_not_static(sample) if describes else why_not(sample)
+    if reason is None and sample.num_subjects < rules.min_subjects:
         reason = f"fewer than {rules.min_subjects} subjects have it"
+    if reason is not None:
         return LeftOut(sample.name, reason, len(sample))
-    if is_static(sample) and ";" not in sample.name:
-        reason = why_not_static(sample)
-        return new_static(sample) if reason is None else LeftOut(sample.name, reason, len(sample))
-    reason = why_not(sample)
-    return new_variable(sample) if reason is None else LeftOut(sample.name, reason, len(sample))
+    return new_static(sample) if describes else new_variable(sample)
 
 
-def _commonest(
-    entries: Sequence[Entry], most: int | None
-) -> tuple[list[Entry], list[LeftOut]]:
+def _commonest(entries: Sequence[Entry], most: int | None) -> tuple[list[Entry], list[LeftOut]]:
     """Keep the variables that most subjects have; statics are few and all kept."""
     variables = [entry for entry in entries if isinstance(entry.item, Variable)]
     if most is None or len(variables) <= most:
@@ -161,7 +157,8 @@ def _commonest(
 
 def _ordered(entries: Sequence[Entry], known: Catalogue) -> list[Entry]:
     """Put known variables first, in their order, and the others by how many subjects have them."""
-    places = {item.name: place for place, item in enumerate((*known.variables, *known.statics))}
+    names = [one.name for one in known.variables] + [one.name for one in known.statics]
+    places = {name: place for place, name in enumerate(names)}
 
     def rank(entry: Entry) -> tuple[bool, int, int, str]:
         place = places.get(entry.item.name, 0) if entry.is_known else 0

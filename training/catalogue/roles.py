@@ -20,6 +20,9 @@ _COLLECTED: Final = re.compile(
 )
 _SCORE_UNITS: Final = frozenset({"", "1", "{score}", "score", "points", "point"})
 _LEAST_IDENTIFIER: Final = 1000
+_SEPARATED: Final = (
+    "the name holds a `;`, which separates names in the table (rename it with --codes)"
+)
 
 
 def is_static(sample: Sample) -> bool:
@@ -51,7 +54,7 @@ def why_not(sample: Sample) -> str | None:
     if not _has_value(sample):
         return "no value in any row"
     if ";" in sample.name:
-        return "the name holds a `;`, which separates names in the table (give it another with --codes)"
+        return _SEPARATED
     if sample.text_share > _MOSTLY_TEXT:
         return "the values are words"
     if sample.num_measured_subjects < LEAST_SUBJECTS:
@@ -69,6 +72,8 @@ def why_not_static(sample: Sample) -> str | None:
     """Return why a name cannot be a static, or None where it can."""
     if not _has_value(sample):
         return "no value in any row"
+    if ";" in sample.name:
+        return _SEPARATED
     return "the values look like identifiers" if _is_identifier(sample) else None
 
 

@@ -112,9 +112,7 @@ def log_offset_of(values: Float[np.ndarray, " value"]) -> float | None:
     return rounded(float(np.median(values[values > 0])) / 4, 1)
 
 
-def range_of(
-    values: Float[np.ndarray, " value"], log_offset: float | None
-) -> tuple[float, float]:
+def range_of(values: Float[np.ndarray, " value"], log_offset: float | None) -> tuple[float, float]:
     """Return a range beyond the 0.1 and 99.9 % quantiles, with a margin, rounded outward.
 
     The margin is half of what lies between them, on the logarithmic scale where the values are
