@@ -20,7 +20,7 @@ from model.records.labels import Labels
 AGE_NAMES: Final = ("age_years", "30525-0")
 HOURS_PER_YEAR: Final = 24 * 365.25
 _SENTINEL: Final = -1.0
-"""No static can be negative; this is how many sources write "not known"."""
+"""This is how many sources write "not known" of a static that cannot be negative."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_statics(rows: StaticRows, num_subjects: int, catalogue: Catalogue) -> S
             [
                 np.isnan(numbers) & (rows.texts.codes[own] >= 0),
                 np.isnan(numbers),
-                numbers == _SENTINEL,
+                (numbers == _SENTINEL) & (low > _SENTINEL),
                 ~np.isfinite(numbers) | (numbers < low) | (numbers > high),
             ],
             [

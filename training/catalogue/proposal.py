@@ -1,6 +1,6 @@
 """A proposed table of variables, with what was seen of each, and what was left out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from model.data.catalogue_table import write_catalogue
 from model.data.variables import Catalogue, Static, Variable
 
 _MAX_UNITS = 5
+_MAX_LISTED = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,19 +113,32 @@ class Proposal:
             f"{len(catalogue)} variables and {len(catalogue.statics)} statics: "
             f"{known} known, {len(self.entries) - known} proposed from the values"
         )
-        for entry in self.entries:
-            if entry.notes:
-                yield f"  {entry.item.name}: {'; '.join(entry.notes)}"
+        yield from self._notes()
         yield from self._left_out()
 
-    def _left_out(self, most: int = 12) -> Iterator[str]:
+    def _notes(self, most: int = 30) -> Iterator[str]:
+        """Give the notes, each with the names that it stands at."""
+        by_note: dict[str, list[str]] = {}
+        for entry in self.entries:
+            for note in entry.notes:
+                by_note.setdefault(note, []).append(entry.item.name)
+        for note, names in list(by_note.items())[:most]:
+            yield f"  {_listed(names)}: {note}"
+        if len(by_note) > most:
+            yield f"  and {len(by_note) - most} more notes, in the column note"
+
+    def _left_out(self) -> Iterator[str]:
         by_reason: dict[str, list[LeftOut]] = {}
         for one in self.left_out:
             by_reason.setdefault(one.reason, []).append(one)
         for reason, names in sorted(by_reason.items(), key=lambda pair: -len(pair[1])):
-            shown = ", ".join(one.name for one in names[:most])
-            more = f" and {len(names) - most} more" if len(names) > most else ""
-            yield f"left out, {reason}: {shown}{more}"
+            yield f"left out, {reason}: {_listed([one.name for one in names])}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - _MAX_LISTED
+    more = f" and {rest} more" if rest > 0 else ""
+    return ", ".join(names[:_MAX_LISTED]) + more
 
 
 def _cell(value: float | str) -> str:

@@ -119,12 +119,14 @@ def range_of(values: Float[np.ndarray, " value"], log_offset: float | None) -> t
     modeled on it. Values that are never negative get no negative range.
     """
     low, high = np.quantile(values, _OUTER).tolist()
+    if low == high:
+        low, high = float(values.min()), float(values.max())
     if log_offset is not None and low > 0:
         margin = max(2.0, math.sqrt(high / low))
         return outward(low / margin, is_up=False), outward(high * margin, is_up=True)
-    margin = max(0.5 * (high - low), 0.1 * abs(high), 1e-6)
+    margin = max(0.5 * (high - low), 0.1 * abs(high)) or 1.0
     bottom, top = outward(low - margin, is_up=False), outward(high + margin, is_up=True)
-    return (max(bottom, 0.0) if low >= 0 else bottom), (min(top, 0.0) if high <= 0 < top else top)
+    return (max(bottom, 0.0) if low >= 0 else bottom), (min(top, 0.0) if low < high <= 0 else top)
 
 
 @dataclass(frozen=True)
