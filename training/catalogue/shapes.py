@@ -118,11 +118,12 @@ def range_of(values: Float[np.ndarray, " value"], log_offset: float | None) -> t
     The margin is half of what lies between them, on the logarithmic scale where the values are
     modeled on it. Values that are never negative get no negative range.
     """
-    low, high = np.quantile(values, _OUTER).tolist()
+    low = float(np.quantile(values, _OUTER[0], method="lower"))
+    high = float(np.quantile(values, _OUTER[1], method="higher"))
     if low == high:
         low, high = float(values.min()), float(values.max())
     if log_offset is not None and low > 0:
-        margin = max(2.0, math.sqrt(high / low))
+        margin = min(max(2.0, math.sqrt(high / low)), 100.0)
         return outward(low / margin, is_up=False), outward(high * margin, is_up=True)
     margin = max(0.5 * (high - low), 0.1 * abs(high)) or 1.0
     bottom, top = outward(low - margin, is_up=False), outward(high + margin, is_up=True)

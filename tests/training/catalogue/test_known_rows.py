@@ -67,7 +67,7 @@ def test_two_units_in_one_column_are_noted(tmp_path: Path) -> None:
 def test_a_range_that_leaves_values_out_is_widened_but_no_percentage_beyond_100(
     tmp_path: Path,
 ) -> None:
-    values = np.append(RNG.normal(80, 9, 280), RNG.normal(270, 3, 20)).round()
+    values = np.append(RNG.normal(80, 9, 280), RNG.normal(400, 3, 20)).round()
     found = variable(tmp_path, long_table(values, name="HR"))
     assert found.plausible_range[1] >= values.max() * 0.99
     shares = np.append(RNG.normal(97, 1, 280).clip(0, 100), np.full(20, 104)).round()
@@ -87,8 +87,12 @@ def test_a_known_static_is_a_static(tmp_path: Path) -> None:
 
 def test_an_own_catalogue_comes_before_the_shipped_one() -> None:
     own = Catalogue(
-        (Variable(name="Pulse", unit="/min", plausible_range=(0, 400), aliases=("heart rate",)),),
-        (Static(name="weight_kg", unit="kg", plausible_range=(0, 500)),),
+        (
+            Variable(
+                name="Pulse", unit="/min", plausible_range=(0.0, 400.0), aliases=("heart rate",)
+            ),
+        ),
+        (Static(name="weight_kg", unit="kg", plausible_range=(0.0, 500.0)),),
     )
     both = joined(own, SHIPPED)
     assert both[both.channel("Heart Rate")].name == "Pulse"

@@ -27,7 +27,9 @@ def variable(folder: Path, table: pd.DataFrame) -> Variable:
 
 @settings(max_examples=50)
 @given(
-    st.lists(st.floats(-1e6, 1e6), min_size=30, max_size=200),
+    st.lists(
+        st.integers(-(10**9), 10**9).map(lambda number: number / 1000), min_size=30, max_size=200
+    ),
     st.booleans(),
 )
 def test_a_range_holds_nearly_all_values_and_more(values: list[float], is_positive: bool) -> None:
@@ -38,10 +40,11 @@ def test_a_range_holds_nearly_all_values_and_more(values: list[float], is_positi
     assert low >= 0 or not is_positive
 
 
-@given(st.floats(-1e9, 1e9), st.booleans())
+@given(st.integers(-(10**9), 10**9).map(lambda number: number / 1000), st.booleans())
 def test_rounding_outward_never_goes_inward(value: float, is_up: bool) -> None:
     found = outward(value, is_up=is_up)
-    assert found >= value * (1 - 1e-9) - 1e-300 if is_up and value > 0 else True
+    tolerance = 1e-6 * abs(value)
+    assert found >= value - tolerance if is_up else found <= value + tolerance
     assert abs(found - value) <= 0.11 * abs(value)
 
 
@@ -108,7 +111,7 @@ def test_two_units_in_one_column_are_seen() -> None:
     subjects = np.arange(len(values)) % 20
     found = mixture_of(values, subjects, [("[degF]", fahrenheit)], 5)
     assert found is not None
-    assert (found.unit, round(found.low), round(found.high)) == ("[degF]", 37, 99)
+    assert (found.unit, found.low, found.high) == ("[degF]", 37, pytest.approx(98.6, abs=1))
     assert mixture_of(values, np.zeros_like(subjects), [("[degF]", fahrenheit)], 5) is None
     assert mixture_of(values[:300], subjects[:300], [("[degF]", fahrenheit)], 5) is None
     skewed = RNG.lognormal(1, 1, 1000)
