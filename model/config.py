@@ -32,6 +32,9 @@ class LatentODEConfig:
     min_scale
         Standardized units; keeps the likelihood bounded where a variable is recorded in coarse
         steps.
+    reads_limits
+        Whether the training records hold limits (`<0.01`), and the network is told on which side of
+        a value the true one lies. Otherwise a limit is read as the value that it is.
     use_control, use_residual
         Ablations: without control the trajectory knows z0 alone; without the residual path the
         decoder knows the latent state alone.
@@ -54,6 +57,7 @@ class LatentODEConfig:
     age_scales_hours: tuple[float, ...] = (0.1, 1.0, 8.0)
     dropout: float = 0.1
     min_scale: float = 0.02
+    reads_limits: bool = False
     use_control: bool = True
     use_residual: bool = True
 

@@ -39,6 +39,7 @@ class Targets:
     A value that was recorded with a step is known to lie in [low, high] only and is scored by the
     probability of the interval; where low equals high the density is scored. A weight of 0 masks a
     query. `mean_weights` are for the squared error of the mean; `series` owns each query.
+    `censoring` is -1 or 1 for a limit, whose interval has one end, and 0 for a measured value.
     """
 
     values: Float[Tensor, " query"]
@@ -47,6 +48,7 @@ class Targets:
     weights: Float[Tensor, " query"]
     mean_weights: Float[Tensor, " query"]
     series: Int64[Tensor, " query"]
+    censoring: Float[Tensor, " query"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ def bound_parts(output: LatentODEOutput, targets: Targets) -> BoundParts:
     num_series = len(output.posterior.loc)
     each = weighted.new_zeros(len(weighted), num_series).index_add(1, targets.series, weighted)
     likelihood = torch.logsumexp(each, 0) - math.log(len(each))
-    squared = (decoded.mean - targets.values) ** 2
+    error = decoded.mean - targets.values
+    # A mean on the allowed side of a limit is no error.
+    squared = torch.where(targets.censoring * error > 0, 0.0, error) ** 2
     return BoundParts(
         log_likelihood=likelihood.sum(),
         squared_error=(squared.mean(0) * targets.mean_weights).sum(),

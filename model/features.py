@@ -12,6 +12,23 @@ def num_features(age_scales_hours: tuple[float, ...]) -> int:
     return 4 * len(age_scales_hours) + 4
 
 
+def num_limit_features(num_channels: int) -> int:
+    """Return how many numbers `limit_features` has for each place."""
+    return 4 * num_channels
+
+
+def limit_features(
+    around: Neighborhoods[Tensor], age_scales_hours: tuple[float, ...]
+) -> Float[Tensor, "place feature"]:
+    """Return on which side of each neighbor's value the true one lies, whole and fading by its age.
+
+    All are 0 where every value was measured.
+    """
+    sides = around.censoring.to(around.ages.dtype)
+    fading = sides * torch.exp(-around.ages / age_scales_hours[-1])
+    return torch.cat([sides, fading], dim=1).flatten(1)
+
+
 def neighborhood_features(
     around: Neighborhoods[Tensor], age_scales_hours: tuple[float, ...]
 ) -> Float[Tensor, "place feature"]:

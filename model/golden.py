@@ -14,7 +14,7 @@ from jaxtyping import Float
 from model.data.batch import Query
 from model.data.cleaning import Observations, clean
 from model.data.normalization import Normalization
-from model.data.series import Cohort, offsets_from_counts
+from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, MEASURED, Cohort, offsets_from_counts
 from model.data.variables import Catalogue, Kind
 
 QUANTILE_LEVELS = (0.05, 0.5, 0.95)
@@ -26,6 +26,7 @@ _NUM_INSIDE = 12
 _NUM_AFTER = 8
 _LONGEST_HORIZON_HOURS = 48.0
 _KNOWN_STATICS_SHARE = 0.6
+_LIMITS_SHARE = 0.1
 # Standardized: a level of the subject and channel, and what single values add to it.
 _SPREAD_BETWEEN = 0.8
 _SPREAD_WITHIN = 0.5
@@ -156,6 +157,9 @@ def _simulate_series(
     )
     values = _as_recorded(normalization.invert(standardized, channels), channels, catalogue)
     cleaned = clean(Observations(series, times, channels, values), catalogue).observations
+    statics = _simulate_statics(catalogue, normalization, num_series, generator)
+    sides = generator.choice([AT_OR_BELOW, AT_OR_ABOVE], len(cleaned))
+    is_limit = generator.random(len(cleaned)) < _LIMITS_SHARE
     counts = np.bincount(cleaned.series_indices, minlength=num_series)
     return Cohort(
         tuple(f"golden-{number}" for number in range(num_series)),
@@ -163,8 +167,8 @@ def _simulate_series(
         cleaned.times_hours,
         cleaned.channels,
         cleaned.values,
-        _simulate_statics(catalogue, normalization, num_series, generator),
-        cleaned.censoring,
+        statics,
+        np.where(is_limit, sides, MEASURED).astype(np.int8),
     )
 
 

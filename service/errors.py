@@ -6,6 +6,7 @@ ServiceError                 status   code
 ├── BodyTimedOutError        408      body_timed_out
 ├── TooLargeError            413      body_too_large, too_many_series, ..._queries, ..._samples
 ├── MediaTypeError           415      unsupported_media_type
+├── ContentEncodingError     415      unsupported_content_encoding
 ├── NotFoundError            404      not_found
 ├── ClientGoneError          499      client_gone; nobody reads it, the log line does
 └── ShuttingDownError        503      shutting_down
@@ -122,9 +123,21 @@ class TooLargeError(ServiceError):
 
 
 class MediaTypeError(ServiceError):
-    """Raised for a body that does not call itself JSON."""
+    """Raised for a body that calls itself something else than what is read here."""
 
     status, title, code = 415, "The body must be JSON", "unsupported_media_type"
+
+
+class ContentEncodingError(ServiceError):
+    """Raised for a body that is encoded: it would be read as what it is not."""
+
+    status, title, code = 415, "The body must not be encoded", "unsupported_content_encoding"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected a body without Content-Encoding; send it as it is",
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 class NotFoundError(ServiceError):

@@ -82,7 +82,15 @@ def run_until_stopped(server: uvicorn.Server, listener: socket.socket) -> bool:
 
 @final
 class BackgroundServer:
-    """Serves in a thread while the `with` block runs. `url` is where."""
+    """Serves in a thread while the `with` block runs. `url` is where.
+
+    >>> import urllib.request
+    >>> from service.app import create_app
+    >>> settings = Settings(port=0, artifact=artifact, model_process=False)
+    >>> with BackgroundServer(create_app(settings), settings) as server:
+    ...     urllib.request.urlopen(f"{server.url}/health/live").status
+    200
+    """
 
     def __init__(self, app: Application, settings: Settings) -> None:
         self._socket = bind(settings)

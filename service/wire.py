@@ -7,7 +7,7 @@ alone.
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from service.errors import (
     BodyTimedOutError,
     ClientGoneError,
+    ContentEncodingError,
     InvalidRequestError,
     MalformedBodyError,
     MediaTypeError,
@@ -34,6 +35,23 @@ INLINE_BYTES = 32 * 1024
 INLINE_NUMBERS = 2_000
 """The same for writing an answer; each number of it is some five numbers on the wire."""
 
+_EXPECTATIONS = {
+    "extra_forbidden": "there is a field that is not documented here",
+    "missing": "expected this field, which is required",
+    **dict.fromkeys(
+        ("model_type", "model_attributes_type", "dict_type", "dataclass_type"), "expected an object"
+    ),
+    **dict.fromkeys(("list_type", "tuple_type"), "expected a list"),
+}
+_WORDS = {
+    "Input should be": "expected",
+    "Value error, ": "",
+    "Tuple should have": "expected a list of",
+    "List should have": "expected a list of",
+    " after validation": "",
+    "dictionary": "object",
+}
+
 Body = TypeVar("Body", bound=BaseModel)
 Result = TypeVar("Result")
 
@@ -45,6 +63,8 @@ async def read_body(request: Request, *, max_bytes: int, timeout_seconds: float)
     ------
     MediaTypeError
         If the content type is given and is not JSON.
+    ContentEncodingError
+        If it is compressed.
     TooLargeError
         If the body is larger, whether the client announced its length or not.
     BodyTimedOutError
@@ -52,6 +72,7 @@ async def read_body(request: Request, *, max_bytes: int, timeout_seconds: float)
     ClientGoneError
         If the client closes its connection before the end.
     """
+    check_encoding(request)
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip()
     if not (media_type == "application/json" or media_type.endswith("+json")):
         raise MediaTypeError("expected the content type application/json")
@@ -75,6 +96,16 @@ async def read_body(request: Request, *, max_bytes: int, timeout_seconds: float)
     except ClientDisconnect:
         raise ClientGoneError("the connection was closed before the end of the body") from None
     return b"".join(chunks)
+
+
+def check_encoding(request: Request) -> None:
+    """Raise `ContentEncodingError` where a body is compressed, as nobody here would unpack it.
+
+    >>> check_encoding(Request({"type": "http", "headers": [(b"content-encoding", b"identity")]}))
+    """
+    encodings = request.headers.get("content-encoding", "").lower().split(",")
+    if any(one.strip() not in ("", "identity") for one in encodings):
+        raise ContentEncodingError
 
 
 async def until_gone(request: Request, answer: Coroutine[None, None, Result]) -> Result:
@@ -108,6 +139,11 @@ def parse_body(
 ) -> Body:
     """Parse and validate.
 
+    >>> class Point(BaseModel):
+    ...     x: int
+    >>> parse_body(b'{"x": 3}', Point, field_names=frozenset({"x"}))
+    Point(x=3)
+
     Parameters
     ----------
     field_names
@@ -127,8 +163,7 @@ def parse_body(
     try:
         return schema.model_validate(document)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)
-        faults = _faults(details, field_names)
+        faults = faults_of(error, field_names)
         raise InvalidRequestError(
             f"the body does not have the documented form: {faults[0].detail}",
             path=faults[0].path,
@@ -166,13 +201,14 @@ def _refuse_constant(_token: str) -> None:
     raise MalformedBodyError("NaN and Infinity are not JSON numbers", code="not_finite")
 
 
-def _faults(details: Sequence[ErrorDetails], field_names: frozenset[str]) -> list[ProblemFault]:
-    """Merge what the branches of a union say about one place; the deepest place is the true one."""
+def faults_of(error: ValidationError, field_names: frozenset[str]) -> list[ProblemFault]:
+    """Say where input does not fit, and what was expected; of a union, at its deepest place."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
     expectations: dict[str, list[str]] = {}
     codes: dict[str, str] = {}
     for item in details:
         path = _path(item["loc"], field_names)
-        expectations.setdefault(path, []).append(_expectation(item))
+        expectations.setdefault(path, []).append(expectation(item))
         codes.setdefault(path, item["type"])
     deepest = [path for path in expectations if not _has_deeper(path, expectations)]
     return [
@@ -195,7 +231,19 @@ def _path(location: tuple[int | str, ...], field_names: frozenset[str]) -> str:
     return path
 
 
-def _expectation(item: ErrorDetails) -> str:
-    if item["type"] == "extra_forbidden":
-        return "there is a field that is not documented here"
-    return item["msg"].replace("Input should be", "expected").replace("dictionary", "object")
+def expectation(item: ErrorDetails) -> str:
+    """Say what was expected: in the words of JSON, without names of our classes or what was posted.
+
+    >>> expectation({"type": "model_type", "loc": (), "msg": "... instance of Grid", "input": 3})
+    'expected an object'
+    """
+    kind, message = item["type"], item["msg"]
+    if kind == "union_tag_invalid":  # the message repeats the tag that was posted
+        return f"expected one of {message.rpartition('expected tags: ')[2]}"
+    if kind == "union_tag_not_found":
+        return f"expected an object with the field {message.rpartition(' ')[2]}"
+    if kind in _EXPECTATIONS:
+        return _EXPECTATIONS[kind]
+    for ours, theirs in _WORDS.items():
+        message = message.replace(ours, theirs)
+    return message

@@ -34,6 +34,7 @@ def write_tiny_artifact(directory: Path, **changes: Any) -> None:
         encoder_dim=12,
         dynamics_dim=12,
         decoder_dim=12,
+        reads_limits=True,
     )
     config = replace(config, **changes)
     network = random_network(config, generator)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from model.data.cleaning import Observations, clean
-from model.data.series import Cohort, offsets_from_counts
+from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, MEASURED, Cohort, offsets_from_counts
 from tests.catalogues import CHALLENGE
 
 
@@ -13,8 +13,12 @@ def random_cohort(
     *,
     span_hours: float = 48.0,
     mean_observations: int = 60,
+    limits_share: float = 0.0,
 ) -> Cohort:
-    """Series with irregular times, values in the middle of the plausible ranges, some statics unknown."""
+    """Series with irregular times, values in the middle of the plausible ranges, some statics unknown.
+
+    A share of the values are limits, of either side.
+    """
     counts = 3 + generator.poisson(mean_observations, num_series)
     series = np.repeat(np.arange(num_series), counts)
     channels = generator.integers(0, len(CHALLENGE), len(series))
@@ -24,6 +28,8 @@ def random_cohort(
     cleaned = clean(Observations(series, minutes / 60, channels, values), CHALLENGE).observations
     statics = np.array([np.mean(static.plausible_range) for static in CHALLENGE.statics])
     known = generator.random((num_series, len(statics))) < 0.7
+    is_limit = generator.random(len(cleaned)) < limits_share
+    sides = generator.choice([AT_OR_BELOW, AT_OR_ABOVE], len(cleaned))
     return Cohort(
         tuple(f"s{index}" for index in range(num_series)),
         offsets_from_counts(np.bincount(cleaned.series_indices, minlength=num_series)),
@@ -31,4 +37,5 @@ def random_cohort(
         cleaned.channels,
         cleaned.values,
         np.where(known, statics, np.nan),
+        np.where(is_limit, sides, MEASURED).astype(np.int8),
     )

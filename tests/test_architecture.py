@@ -48,7 +48,7 @@ def test_contracts_are_kept() -> None:
         ("model/data/offence.py", "import model.ode", "inside model, ode and data are leaves"),
         ("model/ode/offence.py", "import model.decoder", "inside model, ode and data are leaves"),
         (
-            "service/jobs/reading/offence.py",
+            "service/jobs/ledger/offence.py",
             "import service.jobs.planning",
             "inside service.jobs, the rooms point one way",
         ),

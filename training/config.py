@@ -88,14 +88,17 @@ class TrainingConfig:
             horizon_rows=self.horizon_rows,
         )
 
-    def architecture(self, *, num_channels: int, num_statics: int) -> LatentODEConfig:
-        """Return the sizes of the network."""
+    def architecture(
+        self, *, num_channels: int, num_statics: int, reads_limits: bool = False
+    ) -> LatentODEConfig:
+        """Return the sizes of the network; `reads_limits` where the records hold limits."""
         shared = {field.name for field in fields(LatentODEConfig)} & {
             field.name for field in fields(self)
         }
         return LatentODEConfig(
             num_channels=num_channels,
             num_statics=num_statics,
+            reads_limits=reads_limits,
             **{name: getattr(self, name) for name in shared},
         )
 

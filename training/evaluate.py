@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from model.artifact import Artifact, load_artifact
 from model.data.series import Cohort
+from model.files import write_atomically
 from model.runtime.mixture_predictor import MixturePredictor
 from model.runtime.torch_network import TorchNetwork
 from training.baselines import LeastSquares
@@ -105,7 +106,7 @@ def evaluate(
         seed,
     )
     summary = _truth(judged, out) if task == TRUTH else _task(judged, Task(task), out)
-    (out / "summary.md").write_text(summary, encoding="utf-8")
+    write_atomically(out / "summary.md", summary.encode())
     return summary
 
 

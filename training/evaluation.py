@@ -74,6 +74,8 @@ class Evaluation:
 
     task: Task
     num_series: int
+    num_limits: int
+    """Limits among the targets, which no score here can judge and which are left out."""
     counts: Int[np.ndarray, " channel"]
     errors: Mapping[str, Float[np.ndarray, " channel"]]
     canonical_errors: Float[np.ndarray, " channel"]
@@ -150,6 +152,7 @@ def score(answers: Answers, normalization: Normalization, task: Task, *, seed: i
     return Evaluation(
         task=task,
         num_series=len(answers.window.context),
+        num_limits=answers.window.num_limits,
         counts=np.bincount(channels, minlength=num_channels),
         errors={name: mean(error) for name, error in absolute.items()},
         canonical_errors=mean(np.abs(answers.quantiles[MEDIAN] - values)),

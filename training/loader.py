@@ -35,6 +35,7 @@ class TrainingBatch:
     values: Float[np.ndarray, " query"]
     low: Float[np.ndarray, " query"]
     high: Float[np.ndarray, " query"]
+    censoring: Int[np.ndarray, " query"]
     places: Int[np.ndarray, " series"]
 
 
@@ -118,7 +119,12 @@ class Loader:
             is_causal=self.config.direction == "filter",
         )
         values = self.normalization.apply(target.values, target.channels).astype(np.float32)
-        low, high = self.normalization.interval(target.values, target.channels)
+        low, high = self.normalization.interval(target.values, target.channels, target.censoring)
         return TrainingBatch(
-            batch, values, low.astype(np.float32), high.astype(np.float32), places[usable]
+            batch,
+            values,
+            low.astype(np.float32),
+            high.astype(np.float32),
+            target.censoring,
+            places[usable],
         )

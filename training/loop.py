@@ -239,7 +239,9 @@ def _loss(totals: Tensor) -> float:
 
 def _new_network(loader: Loader) -> LatentODE:
     architecture = loader.config.architecture(
-        num_channels=len(loader.catalogue), num_statics=len(loader.catalogue.statics)
+        num_channels=len(loader.catalogue),
+        num_statics=len(loader.catalogue.statics),
+        reads_limits=bool(loader.cohort.censoring.any()),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(loader.config.seed)  # noqa: TID251  initial weights, undone by the fork

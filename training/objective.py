@@ -43,10 +43,8 @@ class VariableWeights:
         """Move what a batch should have said to the device, clipped and weighted."""
         channels = torch.from_numpy(training_batch.batch.query_channels).to(device)
         series = training_batch.batch.point_series[training_batch.batch.query_points]
-        values, low, high = (
-            torch.from_numpy(array).to(device)
-            for array in (training_batch.values, training_batch.low, training_batch.high)
-        )
+        arrays = (training_batch.values, training_batch.low, training_batch.high)
+        values, low, high = (torch.from_numpy(array).to(device) for array in arrays)
         # The interval of an extreme value moves with it, as the cell at the limit.
         shift = values.clamp(-largest_target, largest_target) - values
         return Targets(
@@ -56,6 +54,7 @@ class VariableWeights:
             weights=self.likelihood[channels],
             mean_weights=self.mean[channels],
             series=torch.from_numpy(series).to(device),
+            censoring=torch.from_numpy(training_batch.censoring).to(device, values.dtype),
         )
 
 

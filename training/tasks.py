@@ -31,6 +31,8 @@ def make_window(
 ) -> Window:
     """Split a cohort into context and target for a task.
 
+    Only measured values are targets; the window counts the limits that are not.
+
     A series that is longer than context and horizon together is judged in each such span of its
     clock by itself, which is the length that a model is trained on.
     """
@@ -44,7 +46,7 @@ def make_window(
         masks = hidden_cells_masks(
             cohort, hidden_fraction=hidden_fraction, generator=np.random.default_rng(seed)
         )
-    return masks.split(cohort, catalogue)
+    return masks.split(cohort, catalogue).measured()
 
 
 def _blocks(cohort: Cohort, span_hours: float) -> Float[np.ndarray, " observation"]:

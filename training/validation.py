@@ -104,7 +104,10 @@ class Validation:
         normalization: Normalization,
         horizon_hours: float,
     ) -> "Validation":
-        """Cut every series in the middle of its span; hide 30 % of its observations."""
+        """Cut every series in the middle of its span; hide 30 % of its observations.
+
+        What is scored is measured: limits among the targets are left out.
+        """
         first = cohort.times_hours[cohort.offsets[:-1]]
         last = cohort.times_hours[cohort.offsets[1:] - 1]
         forecast = forecast_masks(
@@ -114,7 +117,9 @@ class Validation:
             cohort, hidden_fraction=_HIDDEN_FRACTION, generator=np.random.default_rng(_SEED)
         )
         return cls(
-            forecast.split(cohort, catalogue), imputation.split(cohort, catalogue), normalization
+            forecast.split(cohort, catalogue).measured(),
+            imputation.split(cohort, catalogue).measured(),
+            normalization,
         )
 
     @property

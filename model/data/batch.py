@@ -187,6 +187,7 @@ def standardized_cells(
         Places(series, hours_since(context.times_hours, origins[series])),
         context.channels,
         np.clip(values, -LARGEST_INPUT, LARGEST_INPUT),
+        context.censoring,
     )
 
 

@@ -7,7 +7,8 @@
     aliases       other names of tables: `heart rate; pulse`
     kind          level (also where it is empty), amount, state, ordinal
     transform     empty, `log` or `log+20`: the model sees log(value + 20)
-    low, high     plausible range, inclusive; range_source says where it is from
+    low, high     plausible range, inclusive; range_source says where it is from. A static with
+                  categories needs none
     step          to which values are recorded
     molar_mass    g/mol;  valence  charges
     conversions   `mmol/mol=0.0915|2.15`: canonical = 0.0915 * value + 2.15
@@ -56,6 +57,9 @@ _COLUMN_OF = {
 }
 _LOINC_CODE = re.compile(r"\d{1,7}-\d")
 _TYPICAL = ("typical_low", "typical_median", "typical_high")
+_NUMERIC = frozenset(
+    (*_TYPICAL, "transform", "low", "high", "step", "molar_mass", "conversions", "age_ranges")
+)
 _Value = TypeVar("_Value")
 
 
@@ -136,7 +140,7 @@ def _read(path: Path, content: bytes) -> Catalogue:
     items: list[Variable | Static] = []
     owners: dict[str, int] = {}
     for line, cells in rows:
-        row = _Row(line, dict(zip(header, cells, strict=False)))
+        row = _Row(line, cells)
         item = row.item()
         if item is not None:
             items.append(item)
@@ -189,6 +193,10 @@ class _Row:
         for column in ("name", "unit"):
             if not self.text(column):
                 self._fault(column, "must not be empty")
+        if self.text("categories") and not self.text("low") and not self.text("high"):
+            bounds = (0.0, max(1.0, len(self.parts("categories")) - 1.0))
+        else:
+            bounds = (self._number("low", math.nan), self._number("high", math.nan))
         return {
             "name": self.text("name"),
             "description": self.text("description"),
@@ -197,20 +205,19 @@ class _Row:
                 "codes", _code, "LOINC codes such as LOINC//8867-4, or SYSTEM//CODE"
             ),
             "aliases": tuple(self.parts("aliases")),
-            "plausible_range": (self._number("low", math.nan), self._number("high", math.nan)),
+            "plausible_range": bounds,
             "age_ranges": self._each("age_ranges", _age_range, "AGE..AGE=LOW..HIGH"),
         }
 
     def _variable(self) -> dict[str, Any]:
         kinds = ", ".join(Kind)
-        valence = self._one("valence", _whole, None, "a whole number")
         return {
             "range_source": self.text("range_source"),
             "kind": self._one("kind", lambda text: Kind(text.casefold()), Kind.LEVEL, kinds),
             "log_offset": self._one("transform", _log_offset, None, "nothing, log or log+NUMBER"),
             "resolution": self._one("step", _number, None, "a number"),
             "molar_mass": self._one("molar_mass", _number, None, "a number of g/mol"),
-            "valence": valence,
+            "valence": self._one("valence", _whole, None, "a whole number"),
             "conversions": self._each(
                 "conversions", _conversion, "UNIT=FACTOR or UNIT=FACTOR|OFFSET"
             ),
@@ -260,16 +267,22 @@ class _Row:
         return tuple(found)
 
 
-def _rows(path: Path, content: bytes) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header and the rows that are not empty, each with its line."""
+def _rows(path: Path, content: bytes) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Return the header and the rows that are not empty, each with its line and cells by column."""
     try:
         text = _decoded(content)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+        delimiter = _delimiter(text)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         header = [cell.strip().casefold() for cell in next(reader, [])]
         rows = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
     except (UnicodeDecodeError, csv.Error) as error:
         raise CatalogueError(f"{path} cannot be read as a table of text: {error}") from error
-    return header, rows
+    named = [(line, dict(zip(header, cells, strict=False))) for line, cells in rows]
+    if delimiter != ",":
+        # Where cells are separated otherwise, a comma in a number is the decimal mark.
+        for _, cells in named:
+            cells.update({name: cells[name].replace(",", ".") for name in _NUMERIC & cells.keys()})
+    return header, named
 
 
 def _decoded(content: bytes) -> str:
@@ -316,8 +329,7 @@ def _repeated(row: _Row, owners: dict[str, int]) -> Iterator[TableFault]:
 
 
 def _number(text: str) -> float:
-    """Read a number with a decimal point or comma. A number with both is refused."""
-    value = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+    value = float(text)
     if not math.isfinite(value):
         raise ValueError
     return value

@@ -1,9 +1,11 @@
 """Observations and places as flat arrays, before anything is said about them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Complex, Float, Int
+
+from model.data.series import all_measured, censoring_of
 
 BEFORE, AFTER = 0, 1
 """The two sides of a place, in arrays that have an axis for them."""
@@ -27,8 +29,15 @@ class Places:
 
 @dataclass(frozen=True)
 class Cells:
-    """Observations: where, which channel, standardized value. Sorted by series and time."""
+    """Observations: where, which channel, standardized value. Sorted by series and time.
+
+    `censoring` is as in `Cohort`: where the true value lies, seen from `values`.
+    """
 
     places: Places
     channels: Int[np.ndarray, " cell"]
     values: Float[np.ndarray, " cell"]
+    censoring: Int[np.ndarray, " cell"] = field(default_factory=all_measured)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "censoring", censoring_of(self.censoring, len(self.values)))

@@ -14,17 +14,13 @@ from jaxtyping import Float, Int
 
 from model.data.merging import Rows, merge
 from model.data.reasons import Reason
-from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, MEASURED, censoring_of
+from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, MEASURED, all_measured, censoring_of
 from model.data.variables import Catalogue
 
 __all__ = ["Cleaned", "CleaningReport", "Drop", "Observations", "Reason", "clean", "summarize"]
 
 # Tables hold single precision, in which an FiO2 of 0.21 is a little less than 0.21.
 _RELATIVE_TOLERANCE = 1e-6
-
-
-def _all_measured() -> Int[np.ndarray, " row"]:
-    return np.zeros(0, dtype=np.int8)
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Observations:
     times_hours: Float[np.ndarray, " row"]
     channels: Int[np.ndarray, " row"]
     values: Float[np.ndarray, " row"]
-    censoring: Int[np.ndarray, " row"] = field(default_factory=_all_measured)
+    censoring: Int[np.ndarray, " row"] = field(default_factory=all_measured)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "censoring", censoring_of(self.censoring, len(self.values)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Generic, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from model.data.cells import AFTER, Cells, Places
 
@@ -20,15 +20,17 @@ Other = TypeVar("Other")
 
 @dataclass(frozen=True)
 class Neighborhoods(Generic[Array]):
-    """All float32; values are standardized, ages hours, those of absent neighbors inf.
+    """Float32 but for `censoring`; values are standardized, ages hours, those of absent neighbors inf.
 
     Side `BEFORE` has the last value at or before the place, side `AFTER` the next at or after it.
+    `censoring` says where the true value lies, seen from `values`: -1, 0 (measured, absent) or 1.
     """
 
     values: Array  # [place, side, channel], 0 where absent
     ages: Array  # [place, side, channel]
     means: Array  # [place, channel], of the channel in this series, 0 where never observed
     counts: Array  # [place, channel]
+    censoring: Array  # int8 [place, side, channel]
 
     def map(self, function: Callable[[Array], Other]) -> "Neighborhoods[Other]":
         """Apply a function to every array."""
@@ -69,7 +71,19 @@ def neighborhoods(
         np.where(is_present, ages, np.inf).astype(np.float32),
         means,
         counts,
+        _censoring(cells, nearest, is_present),
     )
+
+
+def _censoring(
+    cells: Cells,
+    nearest: Int[np.ndarray, "place side channel"],
+    is_present: Bool[np.ndarray, "place side channel"],
+) -> Int[np.ndarray, "place side channel"]:
+    if not cells.censoring.any():
+        # Most records have no limit: nothing is looked up then.
+        return np.zeros(nearest.shape, dtype=np.int8)
+    return np.where(is_present, cells.censoring[nearest], np.int8(0))
 
 
 def _rows(places: Places) -> tuple[Places, Int[np.ndarray, " cell"]]:

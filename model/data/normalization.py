@@ -87,13 +87,27 @@ class Normalization:
         return np.clip(canonical, self.low[channels], self.high[channels])
 
     def interval(
-        self, values: Float[np.ndarray, "*shape"], channels: Int[np.ndarray, "*shape"]
+        self,
+        values: Float[np.ndarray, "*shape"],
+        channels: Int[np.ndarray, "*shape"],
+        censoring: Int[np.ndarray, "*shape"] | None = None,
     ) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
         """Return the ends, in standardized units, of what would have been recorded as each value.
 
         Half a step to either side; the cells at the ends of the plausible range take the tails,
-        with -inf and inf as ends. Without a resolution both ends are the standardized value.
+        with -inf and inf as ends. Without a resolution both ends are the standardized value. A
+        limit is the end of an interval that reaches to infinity (`censoring` as in `Cohort`; by
+        default all is measured).
         """
+        low, high = self._cells(values, channels)
+        if censoring is None or not censoring.any():
+            return low, high
+        limit, sides = self.apply(values, channels), [censoring < 0, censoring > 0]
+        return np.select(sides, [-np.inf, limit], low), np.select(sides, [limit, np.inf], high)
+
+    def _cells(
+        self, values: Float[np.ndarray, "*shape"], channels: Int[np.ndarray, "*shape"]
+    ) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
         step = self.resolution[channels]
         is_stepped = ~np.isnan(step)
         half = np.where(is_stepped, step / 2, 0.0)

@@ -36,6 +36,7 @@ class OwnRecords(Generic[Array]):
     means: Array  # [query], 0 where never observed
     counts: Array  # [query]
     spreads: Array  # [query]
+    censoring: Array  # [query, side, neighbor], 0 where measured or absent
 
     def map(self, function: Callable[[Array], Other]) -> "OwnRecords[Other]":
         """Apply a function to every array."""
@@ -57,9 +58,9 @@ def own_records(
     is_present = (places >= index.first[:, None, None]) & (places < index.last[:, None, None])
     if is_causal:
         is_present[:, AFTER] = False
-    values, ages = index.read(places, is_present, asked.times)
+    values, ages, censoring = index.read(places, is_present, asked.times)
     means, counts, spreads = index.moments(index.end if is_causal else index.last)
-    return OwnRecords(values, ages, means, counts, spreads)
+    return OwnRecords(values, ages, means, counts, spreads, censoring)
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class _Index:
 
     times: Float[np.ndarray, " cell"]
     values: Float[np.ndarray, " cell"]
+    censoring: Int[np.ndarray, " cell"]
     first: Int[np.ndarray, " query"]
     begin: Int[np.ndarray, " query"]
     end: Int[np.ndarray, " query"]
@@ -89,6 +91,7 @@ class _Index:
         return cls(
             known.times,
             cells.values[order],
+            cells.censoring[order],
             np.searchsorted(known.series, wanted.series),
             np.searchsorted(keys, keys_wanted),
             np.searchsorted(keys, keys_wanted, side="right"),
@@ -100,13 +103,18 @@ class _Index:
         places: Int[np.ndarray, "query side neighbor"],
         is_present: Bool[np.ndarray, "query side neighbor"],
         times: Float[np.ndarray, " query"],
-    ) -> tuple[Float[np.ndarray, "query side neighbor"], Float[np.ndarray, "query side neighbor"]]:
-        """Return values and ages."""
+    ) -> tuple[Float[np.ndarray, "query side neighbor"], ...]:
+        """Return values, ages and on which side of a value the true one lies."""
         if len(self.times) == 0:
-            return np.zeros(places.shape), np.full(places.shape, np.inf)
+            nothing = np.zeros(places.shape)
+            return nothing, np.full(places.shape, np.inf), nothing
         found = np.where(is_present, places, 0)
         ages = np.abs(times[:, None, None] - self.times[found])
-        return np.where(is_present, self.values[found], 0.0), np.where(is_present, ages, np.inf)
+        return (
+            np.where(is_present, self.values[found], 0.0),
+            np.where(is_present, ages, np.inf),
+            np.where(is_present, self.censoring[found], 0.0),
+        )
 
     def moments(self, end: Int[np.ndarray, " query"]) -> tuple[Float[np.ndarray, " query"], ...]:
         """Return mean, count and standard deviation of the cells first:end."""

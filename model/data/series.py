@@ -22,7 +22,7 @@ AT_OR_BELOW, MEASURED, AT_OR_ABOVE = -1, 0, 1
 """Where the true value lies, seen from the value that stands in the record."""
 
 
-def _all_measured() -> Int[np.ndarray, " observation"]:
+def all_measured() -> Int[np.ndarray, " observation"]:
     """Stand for "no limit among the values" until the number of values is known."""
     return np.zeros(0, dtype=np.int8)
 
@@ -56,7 +56,7 @@ class Series:
     channels: Int[np.ndarray, " observation"]
     values: Float[np.ndarray, " observation"]
     statics: Float[np.ndarray, " static"]
-    censoring: Int[np.ndarray, " observation"] = field(default_factory=_all_measured)
+    censoring: Int[np.ndarray, " observation"] = field(default_factory=all_measured)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "censoring", censoring_of(self.censoring, len(self.values)))
@@ -78,7 +78,7 @@ class Cohort:
     channels: Int[np.ndarray, " observation"]
     values: Float[np.ndarray, " observation"]
     statics: Float[np.ndarray, "series static"]
-    censoring: Int[np.ndarray, " observation"] = field(default_factory=_all_measured)
+    censoring: Int[np.ndarray, " observation"] = field(default_factory=all_measured)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "censoring", censoring_of(self.censoring, len(self.values)))

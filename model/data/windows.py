@@ -11,10 +11,27 @@ from model.data.variables import Catalogue
 
 @dataclass(frozen=True)
 class Window:
-    """The same series twice: `context` may be seen, `target` is scored."""
+    """The same series twice: `context` may be seen, `target` is scored.
+
+    `num_limits` counts the limits that were taken out of the targets.
+    """
 
     context: Cohort
     target: Cohort
+    num_limits: int = 0
+
+    def measured(self) -> "Window":
+        """Return the window without the limits among its targets, and the series that are left.
+
+        An error, a coverage or a rank needs a number to be compared with; a limit is none.
+        """
+        is_measured = self.target.measured_mask
+        if is_measured.all():
+            return self
+        target = self.target.keep(is_measured)
+        usable = np.flatnonzero(target.counts > 0)
+        num_limits = self.num_limits + int(np.sum(~is_measured))
+        return Window(self.context.select(usable), target.select(usable), num_limits)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from model.config import LatentODEConfig
 from model.data.batch import Batch
+from model.decoder.limits import Limits
 from model.decoder.residual import NUM_CANDIDATES, NUM_DETAILS, Record, ResidualBase
 from model.features import neighborhood_features, num_features
 
@@ -63,6 +64,7 @@ class Decoder(nn.Module):
         self.output_gain = nn.Embedding(channels, width)
         self.head = nn.Linear(width, config.num_components * _OUTPUTS)
         self.bias = nn.Parameter(_initial_bias(config).repeat(channels, 1, 1))
+        self.limits = Limits(config) if config.reads_limits and config.use_residual else None
         for gain in (self.variable_gain, self.output_gain):
             nn.init.normal_(gain.weight, mean=1.0, std=0.3)
         nn.init.normal_(self.variable_bias.weight, std=0.3)
@@ -81,6 +83,8 @@ class Decoder(nn.Module):
         at_points = self.latent(flat).view(num_samples, num_points, self.latent.out_features)
         if self.config.use_residual:
             at_points = at_points + self.neighborhood(_neighborhoods(batch, self.config))
+        if self.limits is not None:
+            at_points = at_points + self.limits.at_points(batch.points)
         at_queries = self.dropout(at_points).index_select(1, batch.query_points)
         gated = at_queries * self.variable_gain(channels)
         gated = gated + self.variable_bias(channels)
@@ -89,6 +93,8 @@ class Decoder(nn.Module):
             gated = gated + self.details(torch.cat([record.details, base.unsqueeze(-1)], -1))
         else:
             base = torch.zeros_like(base)
+        if self.limits is not None:
+            gated = gated + self.limits.at_queries(batch.records)
         outputs = self.head(self.hidden(gated) * self.output_gain(channels))
         # In lower precision everything up to here may be; locations and scales are not.
         shaped = outputs.float().unflatten(-1, (self.config.num_components, _OUTPUTS))

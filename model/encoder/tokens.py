@@ -8,7 +8,12 @@ from torch import Tensor, nn
 
 from model.config import LatentODEConfig
 from model.data.batch import Batch
-from model.features import neighborhood_features, num_features
+from model.features import (
+    limit_features,
+    neighborhood_features,
+    num_features,
+    num_limit_features,
+)
 
 _DAY_HOURS = 24.0
 _PERIODS_HOURS = (6.0, 12.0, 24.0, 48.0, 96.0)
@@ -36,6 +41,10 @@ class Tokens(nn.Module):
         self.around = nn.Linear(size, width)
         self.time = nn.Linear(NUM_TIME_FEATURES, width)
         self.statics = nn.Linear(2 * config.num_statics, width)
+        self.limits = None
+        if config.reads_limits:
+            self.limits = nn.Linear(num_limit_features(config.num_channels), width, bias=False)
+            nn.init.zeros_(self.limits.weight)
 
     def forward(self, batch: Batch[Tensor]) -> Float[Tensor, "series knot token"]:
         """Read every knot."""
@@ -46,6 +55,8 @@ class Tokens(nn.Module):
             + self.time(time_features(times))
             + self.statics(statics).index_select(0, batch.knot_series)
         )
+        if self.limits is not None:
+            tokens = tokens + self.limits(limit_features(batch.knots, self.age_scales_hours))
         num_series, longest = batch.knot_counts.shape[0], batch.padded_places.shape[0]
         padded = tokens.new_zeros(num_series * longest, tokens.shape[-1])
         place = batch.knot_series * longest + batch.knot_places

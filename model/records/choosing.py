@@ -27,12 +27,16 @@ class Chooser:
             self._chosen[names] = self._choose(names)
         return self._chosen[names]
 
+    def knows(self, name: str) -> bool:
+        """Return whether the catalogue has a variable or a static of that name, code or alias."""
+        return self.catalogue.find(name) is not None or self.catalogue.find_static(name) is not None
+
     def _choose(self, names: tuple[str, ...]) -> tuple[str, str | None]:
         for name in names:
             target = self.codes.find(name)
             if target is not None:
                 return target.variable, target.unit
         for name in names:
-            if name in self.catalogue.channels or name in self.catalogue.static_positions:
+            if self.knows(name):
                 return name, None
         return names[0], None

@@ -35,6 +35,7 @@ FLAG_IGNORED: Final = "flag_ignored"
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?"
 _WHOLE_NUMBER = f"^{_NUMBER}$"
+_NUMBER_ALONE = re.compile(_NUMBER, re.ASCII)
 _FLAG = r"(?:\*{1,3}|!|\^|↑|↓|[HhLl]{1,2}|\((?:[HhLl]{1,2}|\*)\))"
 _LIMIT = re.compile(
     r"(?P<sign>[<>]=?|=[<>]|≤|≥|"
@@ -110,6 +111,22 @@ def read_values(column: pa.Array, *, decimal_mark: str = ".", name: str = "value
     numbers = decimal_float64(column.to_numpy(zero_copy_only=False))
     size = len(numbers)
     return Values(numbers, np.zeros(size, dtype=np.int8), pa.nulls(size, pa.string()))
+
+
+def read_value(text: str) -> tuple[float, int, str | None]:
+    """Return the number (NaN for none), the comparator and the word of one text, as `read_values` does.
+
+    Examples
+    --------
+    >>> read_value("<0.01")
+    (0.01, -1, None)
+    """
+    if text.strip().lower() in MISSING:
+        return float("nan"), MEASURED, None
+    if _NUMBER_ALONE.fullmatch(text.strip()):
+        return float(text), MEASURED, None
+    found = _read(text, ".")
+    return found.number, found.comparator, found.word
 
 
 def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:

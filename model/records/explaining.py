@@ -1,11 +1,32 @@
 """One sentence for every reason that a row was not used: the same at every door."""
 
 from types import MappingProxyType
+from typing import Final
 
 from model.data.reasons import Reason
 from model.data.variables import Static, Variable
 from model.records.clocks import FIRST_YEAR, LAST_YEAR, MAX_HOURS
+from model.records.comparators import FLAG_IGNORED
+from model.records.times import CLOCK_CHANGE
 
+ALLOWED_BY_STRICT: Final = frozenset(
+    {
+        Reason.KEPT,
+        Reason.WITHDRAWN,
+        Reason.SUPERSEDED,
+        Reason.AMOUNT_ADDED,
+        Reason.COMBINED_INTO_SCORE,
+    }
+)
+"""What `strict` allows to become of a row: the source says so itself, or it is what a sum means."""
+
+_REMARKS = MappingProxyType(
+    {
+        FLAG_IGNORED: "the number was used, the flag behind it was not",
+        CLOCK_CHANGE: "the local time is repeated or left out by a change of the clock; the earlier "
+        "of its two readings was used",
+    }
+)
 _SENTENCES = MappingProxyType(
     {
         Reason.MISSING_SUBJECT: "the row names no subject",
@@ -59,6 +80,17 @@ def explain(reason: Reason, about: Variable | Static | None = None) -> str:
         return _implausible(reason, about)
     sentence = _SENTENCES[reason]
     return sentence if about is None else f"{about.name}: {sentence}"
+
+
+def explain_remark(code: str) -> str:
+    """Return what a source reader remarked about rows that were used.
+
+    Examples
+    --------
+    >>> explain_remark("flag_ignored")
+    'the number was used, the flag behind it was not'
+    """
+    return _REMARKS.get(code, code.replace("_", " "))
 
 
 def _implausible(reason: Reason, about: Variable | Static | None) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -42,6 +43,8 @@ class Meanings:
 
     found: tuple[Meaning, ...]
     owners: Int[np.ndarray, " row"]
+    first_rows: Int[np.ndarray, " pair"]
+    """The first row of each pair."""
 
     @classmethod
     def of(
@@ -53,13 +56,13 @@ class Meanings:
         """Look up every pair."""
         width = len(units.names) + 1
         keys = (names.codes + 1) * width + units.codes + 1
-        distinct, owners = np.unique(keys, return_inverse=True)
+        distinct, first_rows, owners = np.unique(keys, return_index=True, return_inverse=True)
         known_names, known_units = ("", *names.names), ("", *units.names)
         found = []
         for key in distinct.tolist():
             name, unit = known_names[key // width], known_units[key % width]
             found.append(_meaning(name, unit, catalogue))
-        return cls(tuple(found), owners)
+        return cls(tuple(found), owners, first_rows)
 
     def reading(self, units: Mapping[int, str], catalogue: Catalogue) -> "Meanings":
         """Return the same with some pairs, by position, read in another unit.
@@ -73,41 +76,34 @@ class Meanings:
         for position, unit in units.items():
             change = conversion(catalogue[found[position].channel], unit)
             found[position] = replace(found[position], conversion=change, fault=Reason.KEPT)
-        return Meanings(tuple(found), self.owners)
+        return Meanings(tuple(found), self.owners, self.first_rows)
 
-    @property
+    @cached_property
     def counts(self) -> Int[np.ndarray, " pair"]:
         """Number of rows of each pair."""
         return np.bincount(self.owners, minlength=len(self.found))
 
-    @property
-    def first_rows(self) -> Int[np.ndarray, " pair"]:
-        """The first row of each pair."""
-        first = np.full(len(self.found), len(self.owners))
-        np.minimum.at(first, self.owners, np.arange(len(self.owners)))
-        return first
-
-    @property
+    @cached_property
     def channels(self) -> Int[np.ndarray, " row"]:
         """Channel of each row, -1 where it is no variable that can be used."""
         return self._of_rows([one.channel for one in self.found], np.int64)
 
-    @property
+    @cached_property
     def statics(self) -> Int[np.ndarray, " row"]:
         """Position of each row's static, -1 where it is none."""
         return self._of_rows([one.static for one in self.found], np.int64)
 
-    @property
+    @cached_property
     def parts(self) -> Int[np.ndarray, " row"]:
         """Part of the coma scale of each row, -1 where it is none."""
         return self._of_rows([one.part for one in self.found], np.int64)
 
-    @property
+    @cached_property
     def is_birth(self) -> np.ndarray:
         """Whether the time of each row is the subject's birth."""
         return self._of_rows([one.is_birth for one in self.found], bool)
 
-    @property
+    @cached_property
     def faults(self) -> Int[np.ndarray, " row"]:
         """`Reason` of each row's pair."""
         return self._of_rows([one.fault for one in self.found], np.int8)

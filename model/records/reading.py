@@ -128,6 +128,7 @@ def read_records(
     fates = np.zeros(len(rows), dtype=np.int8)
     if rows.revisions is not None:
         fates = rows.revisions.fates(rows.subjects)
+        fates[rows.repeated() & (fates == Reason.KEPT)] = Reason.DUPLICATE
     meanings = Meanings.of(rows.names, rows.units, catalogue)
     channels = meanings.channels
     _mark(fates, meanings.faults)

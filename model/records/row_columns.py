@@ -102,6 +102,32 @@ class RowColumns:
             revisions,
         )
 
+    def repeated(self) -> Bool[np.ndarray, " row"]:
+        """Return where a version of a record says again what a row before says.
+
+        Files of one export may overlap. Two amounts of one time add up, but one that is there twice
+        does not.
+        """
+        found = np.zeros(len(self), dtype=bool)
+        if self.revisions is None:
+            return found
+        records = self.revisions.record_ids.codes
+        owners = (self.subjects, records, self.revisions.versions)
+        rows = np.flatnonzero(records >= 0)
+        rows = rows[np.lexsort(tuple(column[rows] for column in owners))]
+        rows = rows[_same_as_a_neighbor(owners, rows)]
+        said = (
+            *owners,
+            *(self.names.codes, self.comparators, self.texts.codes, self.units.codes),
+            *(self.times.kinds, self.times.hours, self.times.microseconds),
+            # NaN is equal to NaN as a pattern of bits.
+            np.ascontiguousarray(self.numbers).view(np.int64),
+        )
+        # The position comes first, which is the last to be asked: the first of equal rows stays.
+        rows = rows[np.lexsort((rows, *(column[rows] for column in said)))]
+        found[rows[1:]] = _equal_to_previous(said, rows)
+        return found
+
     def take(self, rows: Shaped[np.ndarray, " chosen"]) -> "RowColumns":
         """Return some of the rows (positions or a boolean mask) of the same subjects."""
         return RowColumns(
@@ -121,3 +147,22 @@ def _array(column: pa.ChunkedArray | pa.Array) -> Shaped[np.ndarray, " row"]:
     if isinstance(column, pa.ChunkedArray):
         return column.to_numpy()
     return column.to_numpy(zero_copy_only=False)
+
+
+def _equal_to_previous(
+    columns: tuple[Shaped[np.ndarray, " row"], ...], rows: Int[np.ndarray, " chosen"]
+) -> Bool[np.ndarray, " others"]:
+    equal = np.ones(max(len(rows) - 1, 0), dtype=bool)
+    for column in columns:
+        equal &= column[rows[1:]] == column[rows[:-1]]
+    return equal
+
+
+def _same_as_a_neighbor(
+    columns: tuple[Shaped[np.ndarray, " row"], ...], rows: Int[np.ndarray, " chosen"]
+) -> Bool[np.ndarray, " chosen"]:
+    equal = _equal_to_previous(columns, rows)
+    found = np.zeros(len(rows), dtype=bool)
+    found[1:] = equal
+    found[:-1] |= equal
+    return found

@@ -20,7 +20,7 @@ from model.records.labels import Labels
 AGE_NAMES: Final = ("age_years", "30525-0")
 HOURS_PER_YEAR: Final = 24 * 365.25
 _SENTINEL: Final = -1.0
-"""This is how many sources write "not known" of a static that cannot be negative."""
+"""This is how many sources write "not known" of what cannot be negative."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,13 @@ def read_statics(rows: StaticRows, num_subjects: int, catalogue: Catalogue) -> S
         numbers = _numbers(rows, own, static.categories, catalogue, position)
         subjects = rows.subjects[own]
         low, high = static.plausible_range
-        faults = np.select(
-            [
-                np.isnan(numbers) & (rows.texts.codes[own] >= 0),
-                np.isnan(numbers),
-                (numbers == _SENTINEL) & (low > _SENTINEL),
-                ~np.isfinite(numbers) | (numbers < low) | (numbers > high),
-            ],
-            [
-                Reason.VALUE_IS_TEXT,
-                Reason.MISSING_VALUE,
-                Reason.UNKNOWN_SENTINEL,
-                Reason.IMPLAUSIBLE_VALUE,
-            ],
-            default=Reason.KEPT,
-        ).astype(np.int8)
+        faults = np.zeros(len(own), dtype=np.int8)
+        faults[(numbers < low) | (numbers > high)] = Reason.IMPLAUSIBLE_VALUE
+        if low > _SENTINEL:
+            faults[numbers == _SENTINEL] = Reason.UNKNOWN_SENTINEL
+        is_missing = np.isnan(numbers)
+        faults[is_missing] = Reason.MISSING_VALUE
+        faults[is_missing & (rows.texts.codes[own] >= 0)] = Reason.VALUE_IS_TEXT
         good = np.flatnonzero(faults == Reason.KEPT)
         faults[good], known = _merge(
             subjects[good], numbers[good], is_category=bool(static.categories)

@@ -155,7 +155,8 @@ def is_clock_suspected(
     subjects, hours
         Sorted by both.
     """
-    if len(hours) < _MIN_TIMES:
+    # No stay is longer than all of them together: mostly nothing has to be sorted out.
+    if len(hours) < _MIN_TIMES or np.ptp(hours) <= _LONG_STAY_HOURS:
         return False
     is_new = np.ones(len(hours), dtype=bool)
     is_new[1:] = (np.diff(subjects) != 0) | (np.diff(hours) != 0)

@@ -144,13 +144,13 @@ def _in_hours(numbers: Float[np.ndarray, " row"], rules: TimeRules) -> Float[np.
 
 
 def _of_hours(hours: Float[np.ndarray, " row"]) -> Times:
-    kinds = np.select(
-        [np.isnan(hours), np.isinf(hours)],
-        [TimeKind.MISSING, TimeKind.INVALID],
-        default=TimeKind.HOURS,
-    )
-    finite = np.where(np.isfinite(hours), hours, 0.0)
-    return Times(kinds.astype(np.uint8), finite, np.zeros(len(hours), dtype=np.int64))
+    kinds = np.full(len(hours), TimeKind.HOURS, dtype=np.uint8)
+    is_finite = np.isfinite(hours)
+    if not is_finite.all():
+        kinds[~is_finite] = TimeKind.INVALID
+        kinds[np.isnan(hours)] = TimeKind.MISSING
+        hours = np.where(is_finite, hours, 0.0)
+    return Times(kinds, hours, np.zeros(len(hours), dtype=np.int64))
 
 
 def _of_timestamps(column: pa.Array, written: TimeKind) -> Times:

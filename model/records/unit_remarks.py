@@ -101,6 +101,8 @@ def _suspected(
 def _texts(
     rows: RowColumns, meanings: Meanings, fates: Int[np.ndarray, " row"], catalogue: Catalogue
 ) -> Iterator[Remark]:
+    if not rows.texts.names:
+        return
     is_beside = (rows.texts.codes >= 0) & np.isfinite(rows.numbers) & (fates == Reason.KEPT)
     channels = np.where(is_beside, meanings.channels, -1)
     for channel in np.unique(channels[channels >= 0]).tolist():

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Float, Int
 
-from model.records.comparators import COMPARATORS, read_values
+from model.records.comparators import COMPARATORS, read_value
 from model.records.labels import Labels
 from model.records.row_columns import RowColumns
 from model.records.rows import TimeKind
@@ -137,16 +136,14 @@ class PostedRows:
 def _values(
     values: Sequence[float | str],
 ) -> tuple[Float[np.ndarray, " row"], Int[np.ndarray, " row"], Labels]:
-    """Return numbers, comparators and words; a list of numbers costs one call."""
+    """Return numbers, comparators and words; a list of numbers costs a single call."""
     if str not in set(map(type, values)):
         size = len(values)
         return np.array(values, dtype=float), np.zeros(size, dtype=np.int8), Labels.nothing(size)
-    texts = [one if isinstance(one, str) else None for one in values]
-    found = read_values(pa.array(texts, pa.string()))
-    numbers = np.array([np.nan if isinstance(one, str) else one for one in values], dtype=float)
-    is_text = np.array([isinstance(one, str) for one in values], dtype=bool)
+    read = [read_value(one) if isinstance(one, str) else (one, 0, None) for one in values]
+    numbers, comparators, words = zip(*read, strict=True)
     return (
-        np.where(is_text, found.numbers, numbers),
-        found.comparators,
-        Labels.of_texts(found.texts.to_pylist()),
+        np.array(numbers, dtype=float),
+        np.array(comparators, dtype=np.int8),
+        Labels.of_texts(words),
     )

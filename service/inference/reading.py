@@ -195,8 +195,8 @@ def _up_to(
 def _after_as_of(
     table: Table, times: Times, kind: TimeKind, chosen: Int[np.ndarray, " chosen"]
 ) -> Iterator[Remark]:
-    later = np.setdiff1d(np.arange(len(times)), chosen)
-    if len(later):
+    if len(chosen) < len(times):
+        later = np.setdiff1d(np.arange(len(times)), chosen)
         yield Remark(
             RemarkCode.AFTER_AS_OF,
             table.path(int(later[0])),

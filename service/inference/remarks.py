@@ -8,7 +8,7 @@ import numpy as np
 from model.data.reasons import Reason
 from model.data.units import accepted_units
 from model.data.variables import Catalogue, Static, Variable
-from model.records.explaining import explain
+from model.records.explaining import ALLOWED_BY_STRICT, explain
 from model.records.reading import Records
 from service.inference.answers import Remark, RemarkCode
 from service.inference.errors import Fault, SeriesRefusedError
@@ -42,15 +42,15 @@ _FIELDS = {
     Reason.TIME_WITHOUT_OFFSET: "time",
     Reason.TIME_OUT_OF_RANGE: "time",
 }
-# What `strict` allows: nothing is changed but the unit, and a sum is what an amount means.
+# What `strict` allows beside the fates that it allows: nothing is changed but the unit.
 _ALLOWED_BY_STRICT = frozenset(
     {
         RemarkCode.UNIT_CONVERTED,
         RemarkCode.UNIT_ASSUMED,
         RemarkCode.AFTER_AS_OF,
-        RemarkCode.AMOUNT_ADDED,
         RemarkCode.DUPLICATE_SUBJECT_ID,
         RemarkCode.START_ASSUMED,
+        *(reason.code for reason in ALLOWED_BY_STRICT),
     }
 )
 

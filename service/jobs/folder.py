@@ -10,11 +10,13 @@ Everything is readable by this account only. No name comes from a client. Only t
 parts count: a file of an epoch that was fenced off is litter.
 """
 
+import os
 import shutil
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
 
 _MODE = 0o700
 _PLAN = "plan.json"
@@ -46,8 +48,8 @@ class JobFolder:
         return self.path / "quarantine"
 
     def source(self, source: str) -> Path:
-        """Return the input: a name in this folder, or the absolute path of the command line."""
-        return self.path / source
+        """Return the input: a name in this folder, or a path that was `noted`."""
+        return self.path / os.fsdecode(unquote_to_bytes(source))
 
     def plan_of(self, plan: str) -> Path:
         """Return the folder that holds plan.json, before and after the job is finished."""
@@ -56,6 +58,12 @@ class JobFolder:
     def quarantine_of(self, part: str) -> Path:
         """Return the quarantine that was published with a part."""
         return self.quarantine / f"{Path(part).stem}.ndjson"
+
+    def has_part(self, part: str, num_bytes: int) -> bool:
+        """Return whether a published part has its bytes, and its quarantine beside it."""
+        file = self.parts / part
+        is_whole = file.is_file() and file.stat().st_size == num_bytes
+        return is_whole and self.quarantine_of(part).is_file()
 
     def make(self) -> None:
         """Make the folders of a job whose own exists. A deleted one does not come back."""
@@ -74,6 +82,15 @@ class JobFolder:
             for file in folder.iterdir():
                 if file.stem not in stems:
                     file.unlink(missing_ok=True)
+
+
+def noted(path: Path) -> str:
+    """Write an absolute path as text that `JobFolder.source` reads, whatever bytes it has.
+
+    >>> noted(Path("/data/in.csv"))
+    '/data/in.csv'
+    """
+    return quote(os.fsencode(path.resolve()))
 
 
 def make_private(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.artifact import load_artifact
 from model.errors import ArtifactError
-from model.files import written_directory
+from model.files import standing, written_directory
 from service.jobs.folder import make_private
 
 _MANIFEST = "manifest.json"
@@ -52,6 +52,7 @@ def forget_artifacts(jobs_dir: Path, in_use: set[str], *, unused_since: float) -
 
 
 def _find(served: Path, sha256: str) -> Path:
+    served = standing(served)
     for manifest in (served / _MANIFEST, *sorted(served.glob(f"*/**/{_MANIFEST}"))):
         if manifest.is_file() and hashlib.sha256(manifest.read_bytes()).hexdigest() == sha256:
             return manifest.parent

@@ -6,25 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from model.records.sources.options import SourceFormat
 from service.inference.schemas import MAX_QUANTILE_LEVELS, Level, Name
 
+ColumnName = Literal["subject_id", "time", "variable", "value", "unit", "text_value", "comparator"]
+"""`model.records.sources.options.COLUMNS`."""
+
+Text = Annotated[str, Field(min_length=1, max_length=255)]
+
 _FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class InputFormat(StrEnum):
-    """How the input is written."""
-
-    PARQUET = "parquet"
-    CSV = "csv"
-    NDJSON = "ndjson"
-    FHIR = "fhir"
-    """NDJSON of FHIR R4 Observation resources, as a bulk export writes them."""
-    MEDS = "meds"
-
-    @property
-    def is_table(self) -> bool:
-        """Whether it is a long table made for us, and no extract with all that a hospital codes."""
-        return self in (InputFormat.PARQUET, InputFormat.CSV, InputFormat.NDJSON)
 
 
 class OutputFormat(StrEnum):
@@ -44,20 +34,12 @@ class Shape(StrEnum):
     """One time of one subject, with columns for every variable."""
 
 
-class UnusableRows(StrEnum):
-    """What becomes of a row with an unknown variable, or a unit that has no conversion."""
-
-    REFUSE = "refuse"
-    """Its subject is not answered."""
-    IGNORE = "ignore"
-    """It is left out and counted."""
-
-
 class Grid(BaseModel):
     """Every time that is a multiple of `minutes`.
 
     Hours count from zero, dates from midnight UTC. The first time is the last one at or before the
-    subject's first observation.
+    subject's first observation. The grid has a hole where the record has a silence of more than a
+    week: a long record is cut there into pieces, and each piece has its own grid.
     """
 
     model_config = _FROZEN
@@ -68,7 +50,8 @@ class Grid(BaseModel):
         float,
         Field(
             ge=0,
-            description="How far the grid goes on after the last one, up to `max_outside_hours`.",
+            description="How far the grid goes on after the subject's last observation, up to "
+            "`max_outside_hours`.",
         ),
     ] = 0
 
@@ -82,7 +65,11 @@ class OwnTimes(BaseModel):
 
 
 class TimesTable(BaseModel):
-    """The times of a second table with the columns subject_id and time, in the input's format."""
+    """The times of a second table with the columns subject_id and time.
+
+    It is in the input's format; where that is no table, it is CSV, Parquet or NDJSON. A time belongs
+    to the piece of the record that it is nearest to.
+    """
 
     model_config = _FROZEN
 
@@ -101,6 +88,32 @@ class Output(BaseModel):
     shape: Shape = Shape.LONG
 
 
+class CodeTarget(BaseModel):
+    """A variable or descriptor of the model, and the unit of the values where the row names none."""
+
+    model_config = _FROZEN
+
+    variable: Text
+    unit: Text | None = None
+
+
+class TimeReading(BaseModel):
+    """How the times of the source are written, where they do not say it themselves."""
+
+    model_config = _FROZEN
+
+    format: Annotated[
+        Text | None, Field(description="Of `datetime.strptime`, such as `%d/%m/%Y %H:%M`.")
+    ] = None
+    unit: Annotated[
+        Literal["seconds", "minutes", "hours", "days"], Field(description="Of times in numbers.")
+    ] = "hours"
+    zone: Annotated[
+        Text | None,
+        Field(description="IANA name for times without an offset, such as `Europe/Berlin`."),
+    ] = None
+
+
 def _ordered(levels: tuple[float, ...]) -> tuple[float, ...]:
     if list(levels) != sorted(set(levels)):
         raise ValueError("expected increasing quantile levels")
@@ -108,11 +121,42 @@ def _ordered(levels: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class JobRequest(BaseModel):
-    """A job. Same input, request and artifact: the same output, byte for byte."""
+    """A job. Same input, request and artifact: the same output, byte for byte.
+
+    >>> asked = JobRequest.model_validate({"format": "csv", "fill": {"kind": "grid", "minutes": 30}})
+    >>> asked.variables, asked.output.format.value
+    ('observed', 'parquet')
+    """
 
     model_config = _FROZEN
 
-    format: InputFormat
+    format: SourceFormat
+    columns: Annotated[
+        dict[ColumnName, Text],
+        Field(
+            description="What the columns of a table are called: the source's name by ours, such as "
+            "`time: charttime`."
+        ),
+    ] = {}
+    codes: Annotated[
+        dict[Text, Text | CodeTarget],
+        Field(description="What the source's codes mean: a variable, or one in a unit, by code."),
+    ] = {}
+    time: TimeReading = TimeReading()
+    accepted_units: Annotated[
+        dict[Name, Text],
+        Field(
+            description="Units by variable. Rows of the variable without a unit, or in one that the "
+            "values do not fit (`unit_suspected`), are read in this one."
+        ),
+    ] = {}
+    strict: Annotated[
+        bool,
+        Field(
+            description="Whether a subject has no answer if a row of it cannot be used as it was "
+            "given. By default such rows are not used, and counted."
+        ),
+    ] = False
     fill: Fill = Grid()
     variables: Annotated[
         Literal["observed", "all"] | Annotated[tuple[Name, ...], Field(min_length=1)],
@@ -127,10 +171,6 @@ class JobRequest(BaseModel):
         AfterValidator(_ordered),
     ] = (0.05, 0.5, 0.95)
     output: Output = Output()
-    unusable_rows: Annotated[
-        UnusableRows | None,
-        Field(description="By default `ignore` for FHIR and MEDS, else `refuse`."),
-    ] = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     max_quarantined_share: Annotated[
         float,
@@ -153,9 +193,7 @@ class JobRequest(BaseModel):
         """How far outside the record a time may lie; without end as long as nobody has said."""
         return math.inf if self.max_outside_hours is None else self.max_outside_hours
 
-    @property
-    def ignores_unusable_rows(self) -> bool:
-        """Whether a row that cannot be used is left out, and its subject answered."""
-        if self.unusable_rows is None:
-            return not self.format.is_table
-        return self.unusable_rows is UnusableRows.IGNORE
+
+FIELD_NAMES = frozenset(
+    name for body in (JobRequest, Grid, OwnTimes, TimesTable, Output) for name in body.model_fields
+)

@@ -34,6 +34,10 @@ def open_predictor(
     own_process
         Whether the model runs in a process of its own; see `ProcessPredictor`.
 
+    >>> predictor = open_predictor(artifact, backend="auto", device="cpu", num_threads=1)
+    >>> predictor.artifact.manifest.name
+    'tiny'
+
     Raises
     ------
     ArtifactError

@@ -59,7 +59,18 @@ class Activation:
 
 @final
 class Registry:
-    """Reads and changes one registry folder."""
+    """Reads and changes one registry folder.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     registry = Registry.open_or_make(Path(folder))
+    ...     with registry.adding(artifact, "2"):
+    ...         pass
+    ...     with registry.locked():
+    ...         registry.write(registry.read().activate("2"))
+    ...     registry.versions(), active_artifact_dir(Path(folder)).name
+    (['2'], '2')
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from service.jobs.request import Grid, InputFormat, JobRequest
+from model.records.sources.options import SourceFormat
+from service.jobs.request import Grid, JobRequest
 from tests.service.jobs.chaos import Plant, plant
 
 _PATIENCE_SECONDS = 7_200.0
@@ -21,7 +22,7 @@ def main() -> int:
     """Print what happened; 0 if the output is the same."""
     options = _options()
     request = JobRequest(
-        format=InputFormat.MEDS,
+        format=SourceFormat.MEDS,
         fill=Grid(minutes=options.grid_minutes),
         chunk_subjects=options.chunk_subjects,
     )

@@ -18,9 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from model.artifact import load_artifact
+from model.records.sources.options import SourceFormat
 from service.jobs.filling.filling import fill_chunk
 from service.jobs.planning.plan import load_plan, make_plan
-from service.jobs.request import InputFormat, JobRequest
+from service.jobs.request import JobRequest
 from service.registry.loading import open_predictor
 from tests.benchmarks.environment import Environment
 from tests.benchmarks.replicated_stays import StayPool, Written
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> None:
         placement="one process at a time",
         packages=("pyarrow", "numpy", "onnxruntime"),
     )
-    request = JobRequest(format=InputFormat.MEDS, chunk_subjects=given.chunk_subjects)
+    request = JobRequest(format=SourceFormat.MEDS, chunk_subjects=given.chunk_subjects)
     pool = StayPool.read(given.data, rows_per_stay=given.rows_per_stay)
     rows = [_measure(given, request, pool, num_stays) for num_stays in given.stays]
     thinned = "whole" if given.rows_per_stay is None else f"the first {given.rows_per_stay} rows"

@@ -17,14 +17,15 @@ from tempfile import TemporaryDirectory
 from typing import final
 
 from model.artifact import Artifact
+from model.records.sources.options import SourceFormat
 from model.runtime.predictor import Prediction, Predictor, Request
 from service.jobs.filling.choosing import choose_questions
+from service.jobs.filling.chunk_reading import read_chunk_rows
 from service.jobs.filling.filling import fill_chunk
 from service.jobs.ledger.records import Chunk
 from service.jobs.planning.chunks import read_chunk
 from service.jobs.planning.plan import make_plan
-from service.jobs.reading.reading import read_series
-from service.jobs.request import InputFormat, JobRequest
+from service.jobs.request import JobRequest
 from service.registry.loading import open_predictor
 
 
@@ -50,7 +51,7 @@ def main() -> None:
     given = _parse()
     predictor = open_predictor(given.artifact, backend="auto", device=given.device, num_threads=1)
     request = JobRequest(
-        format=InputFormat.MEDS, variables="all", chunk_subjects=given.chunk_subjects
+        format=SourceFormat.MEDS, variables="all", chunk_subjects=given.chunk_subjects
     )
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -88,7 +89,7 @@ def _replay(predictor: Predictor, requests: list[Request]) -> None:
 def _one_by_one(predictor: Predictor, request: JobRequest, folder: Path, chunk: Chunk) -> None:
     catalogue = predictor.artifact.catalogue
     questions = choose_questions(
-        read_series(read_chunk(folder, chunk), catalogue), request, catalogue
+        read_chunk_rows(read_chunk(folder, chunk), request, catalogue), request, catalogue
     )
     for number in range(len(questions.cohort)):
         one = questions.between(number, number + 1)

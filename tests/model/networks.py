@@ -14,7 +14,7 @@ from model.latent_ode import LatentODE, LatentODEOutput
 from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
 
-COHORT = random_cohort(6, np.random.default_rng(11))
+COHORT = random_cohort(6, np.random.default_rng(11), limits_share=0.15)
 NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
 CONFIG = LatentODEConfig(
     num_channels=len(CHALLENGE),
@@ -24,6 +24,7 @@ CONFIG = LatentODEConfig(
     encoder_heads=2,
     dynamics_dim=8,
     decoder_dim=14,
+    reads_limits=True,
 )
 NUM_SAMPLES = 3
 NOISE = torch.randn(NUM_SAMPLES, 1, 6, generator=torch.Generator().manual_seed(0))

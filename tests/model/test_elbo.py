@@ -42,7 +42,8 @@ def random_targets(seed: int) -> Targets:
     low[7], high[7] = -torch.inf, torch.inf
     series = torch.arange(NUM_QUERIES) % NUM_SERIES
     weights = torch.rand((2, NUM_QUERIES), generator=generator) + 0.1
-    return Targets(values, low, high, weights[0], weights[1], series)
+    censoring = torch.zeros(NUM_QUERIES)
+    return Targets(values, low, high, weights[0], weights[1], series, censoring)
 
 
 def random_output(seed: int, *, num_samples: int = 3) -> LatentODEOutput:
@@ -232,6 +233,48 @@ def test_parts_of_a_batch_add_up_to_the_whole() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=2e-4)
 
 
+def limits_at(values: Tensor, side: int) -> Targets:
+    """Return a limit at each value instead of a target."""
+    far = torch.full_like(values, torch.inf)
+    low, high = (-far, values) if side < 0 else (values, far)
+    censoring = torch.full_like(values, float(side))
+    return replace(random_targets(0), values=values, low=low, high=high, censoring=censoring)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_wider_limit_is_never_less_likely_and_its_gradients_are_finite(side: int) -> None:
+    decoded = random_decoded(3)
+    parts = [part.requires_grad_() for part in vars(decoded).values()]
+    likelihoods = []
+    for limit in (-1e3, -8.0, -1.0, 0.0, 1.0, 8.0, 1e3):
+        found = log_likelihood(decoded, limits_at(torch.full((NUM_QUERIES,), limit), side))
+        gradients = torch.autograd.grad(found.sum(), parts)
+        assert all(torch.isfinite(gradient).all() for gradient in gradients)
+        likelihoods.append(found.detach())
+    steps = side * torch.diff(torch.stack(likelihoods), dim=0)
+    assert torch.all(steps <= 1e-6)
+    assert torch.all(likelihoods[0 if side > 0 else -1].abs() < 1e-6)
+
+
+def test_both_sides_of_a_limit_are_everything() -> None:
+    decoded, values = random_decoded(4), random_targets(4).values
+    both = [log_likelihood(decoded, limits_at(values, side)) for side in (-1, 1)]
+    torch.testing.assert_close(torch.logaddexp(*both), torch.zeros_like(both[0]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_mean_on_the_allowed_side_of_a_limit_is_no_error(side: int) -> None:
+    output = random_output(5)
+    far = torch.full((NUM_QUERIES,), 50.0)
+    allowed, forbidden = (
+        float(bound_parts(output, limits_at(-side * sign * far, side)).squared_error)
+        for sign in (1, -1)
+    )
+    assert allowed == 0
+    measured = replace(limits_at(side * far, side), censoring=torch.zeros(NUM_QUERIES))
+    assert forbidden == float(bound_parts(output, measured).squared_error) > 0
+
+
 def test_only_the_divergence_above_the_free_bits_is_charged() -> None:
     parts = bound_parts(random_output(6), random_targets(6))
     each = parts.divergence / parts.num_series
@@ -253,7 +296,14 @@ def test_a_masked_target_has_no_influence(extreme: float) -> None:
         values[4], low[4], high[4] = value, value - 0.1, value + 0.1
         weights, mean_weights = targets.weights.clone(), targets.mean_weights.clone()
         weights[4] = mean_weights[4] = 0.0
-        made = Targets(values, low, high, weights, mean_weights, targets.series)
+        made = replace(
+            targets,
+            values=values,
+            low=low,
+            high=high,
+            weights=weights,
+            mean_weights=mean_weights,
+        )
         network.zero_grad()
         parts = bound_parts(answer(network, COHORT, query), made)
         bound = parts.objective(parts.totals(), kl_weight=1.0, free_bits=0.0)
@@ -272,4 +322,5 @@ def _targets(query: Query) -> Targets:
     ends = NORMALIZATION.interval(values, query.channels)
     middle, start, end = (torch.from_numpy(array).float() for array in (standardized, *ends))
     series = torch.from_numpy(np.repeat(np.arange(len(COHORT)), np.diff(query.offsets)))
-    return Targets(middle, start, end, torch.ones(len(values)), torch.ones(len(values)), series)
+    ones, zeros = torch.ones(len(values)), torch.zeros(len(values))
+    return Targets(middle, start, end, ones, ones, series, zeros)

@@ -18,6 +18,7 @@ FILES = (
     "metrics.json",
     "model.onnx",
     "normalization.json",
+    "subjects.json",
     "variables.json",
     "weights.safetensors",
 )

@@ -1,6 +1,7 @@
 """Every bad input has a defined answer, repeats nothing that was posted, and harms no other series."""
 
 import copy
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -274,9 +275,28 @@ def test_a_body_that_is_not_the_documented_json_is_refused(
     assert_is_problem(response, status, code)
 
 
+@pytest.mark.parametrize("raw", [b"[]", b'{"series": [3]}', b'{"series": [{"query": 3}]}', b"{}"])
+def test_what_was_expected_is_said_in_the_words_of_json(client: httpx.Client, raw: bytes) -> None:
+    problem = client.post("/v1/impute", content=raw).json()
+    for word in ("instance of", "Request", "Series", "dictionary"):
+        assert word not in problem["detail"], problem
+    assert "expected" in problem["detail"]
+
+
 def test_a_large_body_without_an_announced_length_is_refused(client: httpx.Client) -> None:
     response = client.post("/v1/impute", content=(b" " * 2**20 for _ in range(9)))
     assert_is_problem(response, 413, "body_too_large")
+
+
+@pytest.mark.parametrize("path", ["impute", "forecast", "uncertainty", "validate"])
+def test_a_compressed_body_is_refused(client: httpx.Client, path: str) -> None:
+    raw = gzip.compress(json.dumps(body(good(path))).encode())
+    response = client.post(f"/v1/{path}", content=raw, headers={"Content-Encoding": "gzip"})
+    assert_is_problem(response, 415, "unsupported_content_encoding")
+    assert response.headers["accept-encoding"] == "identity"
+    plain = {"Content-Encoding": "identity", "Content-Type": "application/json"}
+    raw = json.dumps(body(good(path))).encode()
+    assert client.post(f"/v1/{path}", content=raw, headers=plain).status_code == 200
 
 
 def test_another_media_type_is_refused(client: httpx.Client) -> None:

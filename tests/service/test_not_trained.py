@@ -17,7 +17,7 @@ from model.runtime.backends import load_predictor
 from model.runtime.predictor import Predictor
 from service.jobs.errors import JobInputError
 from tests.service.conftest import serving
-from tests.service.jobs.tables import fill, instant, row, write_csv, write_meds
+from tests.service.jobs.tables import fill, row, write_csv, write_meds
 from tests.service.requests import Json, body, columns, rows, series
 from tests.service.test_contract import post, variables
 
@@ -154,8 +154,8 @@ def test_a_job_does_not_use_its_rows_and_counts_them(
 
 
 def test_a_job_over_meds_counts_them_too(predictor: Predictor, tmp_path: Path) -> None:
-    dated = [one | {"time": instant(one["time"])} for one in (*ROWS, *FURTHER)]
-    found = fill(predictor, write_meds(tmp_path / "in", dated), tmp_path / "out", format="meds")
+    source = write_meds(tmp_path / "in", [*ROWS, *FURTHER])
+    found = fill(predictor, source, tmp_path / "out", format="meds")
     assert found.plan.ignored[CODE] == 2
 
 

@@ -1,5 +1,6 @@
 """The second door: KServe's words, and the numbers of /v1/forecast."""
 
+import gzip
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -136,6 +137,14 @@ def test_a_request_of_a_client_written_for_it_is_answered(client: httpx.Client) 
     assert (second["name"], second["start_timestamp"]) == ("MAP", "2026-03-01T15:00:00Z")
     assert len(second["mean_forecast"]) == 4
     assert set(second["quantiles"]) == {"0.1", "0.5", "0.9"}
+
+
+def test_a_compressed_body_is_refused_in_the_words_of_this_interface(client: httpx.Client) -> None:
+    raw = gzip.compress(json.dumps(asked(univariate())).encode())
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    answer = client.post("/v1/timeseries/forecast", content=raw, headers=headers)
+    assert answer.status_code == 415
+    assert answer.json()["error"]["type"] == "unsupported_content_encoding", answer.text
 
 
 def test_the_documented_example_fits_the_published_schema() -> None:

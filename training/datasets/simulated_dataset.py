@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from model.data.catalogue import shipped_catalogue
+from model.files import write_atomically
 from model.records.clocks import RELATIVE_ANCHOR
 from training.datasets.meds import check_replaceable, read_cohort, write_meds
 from training.datasets.simulated import Simulation, simulate
@@ -40,7 +41,8 @@ def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:
     )
     (out / "truth").mkdir()
     simulation.truth.to_parquet(out / "truth" / "0.parquet", compression="zstd", index=False)
-    (out / EXAMPLE_FILE).write_text(json.dumps(_example_request(out, simulation), indent=1) + "\n")
+    example = json.dumps(_example_request(out, simulation), indent=1)
+    write_atomically(out / EXAMPLE_FILE, example.encode() + b"\n")
     num_observations = int(simulation.table["time"].notna().sum())
     return (
         f"wrote {out}: {num_subjects:,} subjects, {num_observations:,} observations, truth beside"

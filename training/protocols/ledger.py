@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from model.files import write_atomically
 from training.datasets.errors import DatasetError
 from training.protocols.part import Part
 from training.protocols.protocol import Protocol
@@ -88,7 +89,7 @@ def write(protocol: Protocol, directory: Path = DIRECTORY) -> Path:
     path = path_of(protocol, directory)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(asdict(Entry.of(protocol)), indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_atomically(path, text.encode() + b"\n")
     return path
 
 

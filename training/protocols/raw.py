@@ -1,7 +1,7 @@
 """The challenge's text files as the protocols read them: every line, nothing cleaned.
 
-The importer of `training.datasets` reads the same files and then drops what cannot be. The
-published protocols keep all of it, a pH of 735 and an unknown height of -1 as well.
+An import of the same files drops what cannot be. The published protocols keep all of it, a pH of 735
+and an unknown height of -1 as well.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from training.datasets.errors import SourceFormatError
-from training.datasets.physionet2012 import read_physionet2012
-from training.datasets.raw_table import RawTable
+from model.records.errors import SourceError
+from model.records.rows import TimeKind
+from model.records.sources.challenge import Lines, first_of_stay, read_lines
 
 STATICS = ("Age", "Gender", "Height", "ICUType", "Weight")
 SERIES = (
@@ -28,13 +28,6 @@ PARAMETERS = (*STATICS, *SERIES)
 MINUTES = 48 * 60 + 1
 """A record has minutes 0 to 2880."""
 
-_READER_NAMES = {
-    "age_years": "Age",
-    "sex": "Gender",
-    "height_cm": "Height",
-    "icu_type": "ICUType",
-    "weight_kg": "Weight",
-}
 _UNKNOWN = -1.0
 
 
@@ -79,10 +72,10 @@ def read_stays(data: Path) -> Stays:
 
     Raises
     ------
-    SourceFormatError
+    SourceError
         If there are no such files, or one is not of this format; the message names the file.
     """
-    return _stays(read_physionet2012(data), sets_in(data))
+    return _stays(*read_lines(data), sets_in(data))
 
 
 def read_set_a(data: Path) -> Stays:
@@ -90,16 +83,16 @@ def read_set_a(data: Path) -> Stays:
 
     Raises
     ------
-    SourceFormatError
+    SourceError
         If `data` holds no folder `set-a` and is not that folder.
     """
     folder = data if data.name == "set-a" else data / "set-a"
     if not folder.is_dir():
-        raise SourceFormatError(
+        raise SourceError(
             f"{data}: no folder set-a; this protocol is defined on set A of the PhysioNet 2012 "
             "challenge, give the folder that holds set-a"
         )
-    return _stays(read_physionet2012(folder), "A")
+    return _stays(*read_lines(folder), "A")
 
 
 def sets_in(data: Path) -> str:
@@ -109,29 +102,29 @@ def sets_in(data: Path) -> str:
     return "+".join(names) if all(name in ("A", "B", "C") for name in names) else "?"
 
 
-def _stays(table: RawTable, sets: str) -> Stays:
-    names = [_READER_NAMES.get(name, name) for name in table.names.names]
+def _stays(record_ids: list[int], lines: Lines, sets: str) -> Stays:
     position = {name: index for index, name in enumerate(PARAMETERS)}
-    parameters = np.array([*(position.get(name, -1) for name in names), -1])[table.names.codes]
-    minutes = np.rint(table.times * 60)
+    parameters = lines.parameters.each(
+        [position.get(name, -1) for name in lines.parameters.names], -1
+    ).astype(np.int64)
+    values = lines.values.numbers
+    minutes = np.rint(lines.hours * 60)
     # A reader of the published kind stops at what is not of this form; there is none in A and B.
-    is_line = (parameters >= 0) & (minutes >= 0) & (minutes < MINUTES) & np.isfinite(table.values)
-    icu_type = position["ICUType"]
-    # The importer counts ICU types from zero.
-    shift = np.where((parameters == icu_type) & (table.values >= 0), 1.0, 0.0)
-    stays = np.searchsorted(table.subjects, table.subject_ids)
-    is_static = (
-        is_line
-        & (np.array([*(n in _READER_NAMES for n in table.names.names), False]))[table.names.codes]
-    )
-    values = table.values + shift
-    statics = np.full((len(table.subjects), len(STATICS)), np.nan)
-    statics[stays[is_static], parameters[is_static]] = values[is_static]
+    is_line = (parameters >= 0) & (lines.kinds == TimeKind.HOURS) & np.isfinite(values)
+    is_line &= (minutes >= 0) & (minutes < MINUTES)
+    is_weight = parameters == position["Weight"]
+    is_static = (parameters >= 0) & (parameters < len(STATICS)) & ~is_weight
+    is_admission = first_of_stay(lines, is_weight & (lines.hours == 0))
+    # Of the weight, -1 on admission says that it is not known, and later it says nothing.
+    is_line &= ~is_weight | is_admission | (values != _UNKNOWN)
+    is_static = is_line & (is_static | is_admission)
+    statics = np.full((len(record_ids), len(STATICS)), np.nan)
+    statics[lines.files[is_static], parameters[is_static]] = values[is_static]
     return Stays(
         sets,
-        table.subjects,
+        np.array(record_ids, dtype=np.int64),
         np.where(statics == _UNKNOWN, np.nan, statics),
-        stays[is_line],
+        lines.files[is_line],
         minutes[is_line].astype(np.int64),
         parameters[is_line],
         values[is_line],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model.files import write_atomically
 from training.protocols.answers import Method
 from training.protocols.bars import LEAST_SQUARES, bars
 from training.protocols.judge import judge
@@ -34,7 +35,7 @@ def write_table(protocol: Protocol, methods: Mapping[str, Method], out: Path) ->
     ]
     out.mkdir(parents=True, exist_ok=True)
     table = markdown(protocol, judgments)
-    (out / "table.md").write_text(table, encoding="utf-8")
+    write_atomically(out / "table.md", table.encode())
     content = json.dumps(as_json(protocol, judgments), indent=1)
-    (out / "scores.json").write_text(content + "\n", encoding="utf-8")
+    write_atomically(out / "scores.json", content.encode() + b"\n")
     return table

@@ -21,9 +21,15 @@ def headline(evaluation: Evaluation, scores: Sequence[VariableScore]) -> str:
         clauses.append(enumeration(groups[1]))
     worse = sum(score.is_worse for score in scores)
     count = f"{worse} of {len(scores)}" if worse else f"none of {len(scores)}"
+    limits = (
+        f" {evaluation.num_limits:,} further targets are limits, such as <0.01; no error can judge them."
+        if evaluation.num_limits
+        else ""
+    )
     return (
         f"On {evaluation.num_series:,} series the model's mean {TASK_NAMES[evaluation.task].lower()} "
         f"error is {', but '.join(clauses)}; on {count} variables it is worse than the best of these."
+        f"{limits}"
     )
 
 

@@ -22,6 +22,7 @@ def metrics_json(content: Content) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "task": evaluation.task.value,
         "num_series": evaluation.num_series,
+        "num_limits": evaluation.num_limits,
         "num_targets": sum(score.num_targets for score in scores),
         "mean_absolute_error": {name: evaluation.mean_error(name) for name in evaluation.errors},
         "ratio": {name: _ratio(evaluation, name) for name in BASELINE_NAMES},

@@ -25,8 +25,12 @@ _SAMPLE_CHARACTERS: Final = 2**18
 _LOOK_CHARACTERS: Final = 2**23
 _ENOUGH_EVIDENCE: Final = 50
 _MAX_COLUMNS: Final = 20_000
-_COMMA_NUMBER = re.compile(r"\s*(?:[<>]=?)?\s*[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+\s*")
-_POINT_NUMBER = re.compile(r"\s*(?:[<>]=?)?\s*[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)\.\d+\s*")
+_COMMA_NUMBER = re.compile(
+    r"\s*(?:[<>]=?)?\s*[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+(?:[eE][+-]?\d+)?\W*[HLhl]?\W*"
+)
+_POINT_NUMBER = re.compile(
+    r"\s*(?:[<>]=?)?\s*[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)\.\d+(?:[eE][+-]?\d+)?\W*[HLhl]?\W*"
+)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ _BOMS: Final = (
 )
 # The share of zero bytes at every second place by which UTF-16 without a mark is told.
 _ZERO_SHARE: Final = 0.4
+_ESCAPED: Final = re.compile("[\udc80-\udcff]")
 # Bytes that are no UTF-8 come out of the decoder as these; Windows-1252 leaves five of them open,
 # which are read as Latin-1.
 _AS_WINDOWS: Final = {
@@ -69,7 +71,7 @@ def text_blocks(file: Path, encoding: str) -> Iterator[str]:
         while True:
             block = opened.read(BLOCK_BYTES)
             text = decoder.decode(block, final=not block)
-            if is_bytes and not text.isascii():
+            if is_bytes and not text.isascii() and _ESCAPED.search(text):
                 text = text.translate(_AS_WINDOWS)
             if not is_bytes:
                 # Half of a surrogate pair is no character.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from model.records.errors import SourceError
+from model.records.sources.encodings import encoding_of, text_blocks
 from model.records.sources.files import endings_of, open_bytes, reading, shown
 from model.records.sources.lines import objects_of
 from model.records.sources.options import SourceFormat
@@ -22,6 +23,7 @@ from model.records.sources.options import SourceFormat
 _LINES: Final = endings_of(SourceFormat.NDJSON)
 FHIR_ENDINGS: Final = (*_LINES, ".json", ".json.gz", ".json.bz2", ".json.xz")
 _WHAT: Final = "FHIR"
+_SAMPLE_BYTES: Final = 2**14
 _EXPECTED: Final = "expected FHIR R4: a resource, a Bundle, or one resource in every line (NDJSON)"
 _NO_REFERENCES: Final[Mapping[str, str]] = {}
 
@@ -62,22 +64,29 @@ def resources_of(file: Path) -> Iterator[Resource]:
 
 def _objects(file: Path) -> Iterator[dict[str, Any]]:
     if not file.name.lower().endswith(_LINES):
-        with reading(file, _WHAT), open_bytes(file) as opened:
-            content = _parse(opened.read())
+        text = _text(file)
+        content = _parse(text)
         if isinstance(content, dict):
             yield content
             return
-        if content is not None:
-            raise SourceError(_EXPECTED, name=shown(file))
+        if not isinstance(_parse(text.lstrip().partition("\n")[0]), dict):
+            raise SourceError(f"it is no JSON object, or is cut off; {_EXPECTED}", name=shown(file))
     # NDJSON, also under the name of JSON: then its first line is a whole object.
     for found in objects_of(file, _WHAT):
         yield from found
 
 
-def _parse(text: bytes) -> Any:
+def _text(file: Path) -> str:
+    with reading(file, _WHAT):
+        with open_bytes(file) as opened:
+            encoding = encoding_of(opened.read(_SAMPLE_BYTES))
+        return "".join(text_blocks(file, encoding))
+
+
+def _parse(text: str) -> Any:
     """Parse JSON as RFC 8259 has it; None for everything else."""
     try:
-        return json.loads(text.decode("utf-8-sig"), parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
 

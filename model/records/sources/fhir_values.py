@@ -24,6 +24,7 @@ Fields = Mapping[str, Any]
 LOINC_SYSTEMS: Final = frozenset(
     {"http://loinc.org", "https://loinc.org", "urn:oid:2.16.840.1.113883.6.1"}
 )
+_NAMES_OF_SYSTEMS: Final = {"http://snomed.info/sct": "SNOMED"}
 _UCUM_SYSTEMS: Final = frozenset(
     {"http://unitsofmeasure.org", "https://unitsofmeasure.org", "urn:oid:2.16.840.1.113883.6.8"}
 )
@@ -81,7 +82,7 @@ def dicts_of(content: Any, name: str) -> Iterator[dict[str, Any]]:
 
 
 def names_of(concept: Any) -> tuple[str, ...]:
-    """Return all names of a code: LOINC codes bare, others as `system//code`, else its text.
+    """Return all names of a code: LOINC bare, others as `SNOMED//code` or `system//code`, else its text.
 
     LOINC codes come first, whatever the order of the codings. A code without a system is itself,
     unless it has the shape of a LOINC code, which nobody said that it is.
@@ -101,7 +102,8 @@ def names_of(concept: Any) -> tuple[str, ...]:
         elif system is None and not _LOINC_SHAPE.fullmatch(code):
             others.append(code)
         else:
-            others.append(f"{system or ''}//{code}")
+            short = _NAMES_OF_SYSTEMS.get(system or "", system or "")
+            others.append(f"{short}//{code}")
     text = text_of(concept, "text")
     return (*loinc, *others) or ((text,) if text else ())
 

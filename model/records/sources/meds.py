@@ -22,11 +22,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
 from model.data.variables import Catalogue
 from model.records.choosing import Chooser
-from model.records.comparators import COMPARATORS, FLAG_IGNORED, MEASURED, Values, read_values
+from model.records.comparators import FLAG_IGNORED, MEASURED, Values, read_values
 from model.records.errors import SourceError
 from model.records.labels import Labels
 from model.records.persons import BIRTH_DATE
@@ -43,6 +43,7 @@ from model.records.sources.options import (
     SourceFormat,
     SourceOptions,
 )
+from model.records.sources.sides import with_sides
 from model.records.sources.tables import Table, open_table
 from model.records.subjects import read_subjects
 from model.records.times import read_times
@@ -50,7 +51,6 @@ from model.records.unit_texts import is_no_unit, split_code
 
 _NUMBERS: Final = ("numeric_value", "value")
 _LOINC: Final = re.compile(r"^LOINC//?")
-_UNKNOWN_COMPARATOR: Final = 9
 
 
 def read_meds(path: Path, options: SourceOptions, catalogue: Catalogue) -> Iterator[RowBatch]:
@@ -79,7 +79,7 @@ def read_meds(path: Path, options: SourceOptions, catalogue: Catalogue) -> Itera
     [{'variable': 'HR', 'value': 92.0, 'unit': '/min'}]
     """
     root = path / "data" if (path / "data").is_dir() else path
-    names = _Names(Chooser(catalogue, options.codes), catalogue)
+    names = _Names(Chooser(catalogue, options.codes))
     as_table = SourceOptions(format=SourceFormat.PARQUET)
     for file in list_files(root, endings_of(SourceFormat.PARQUET), what="MEDS").files:
         with reading(file, "MEDS"):
@@ -105,7 +105,6 @@ class _Names:
     """What the codes of a data set mean; each is looked up once."""
 
     chooser: Chooser
-    catalogue: Catalogue
     _found: dict[str, _Meaning] = field(default_factory=dict)
 
     def of(self, code: str) -> _Meaning:
@@ -129,15 +128,12 @@ class _Names:
             said = None if head not in ITEMS or is_no_unit(tail) else UNIT_SPELLINGS.get(tail, tail)
             return _Meaning(name, said or unit or item.unit)
         bare = _LOINC.sub("", code)
-        if self._is_known(bare):
+        if self.chooser.knows(bare):
             return _Meaning(bare)
         head, tail = split_code(bare)
-        if self._is_known(head):
+        if self.chooser.knows(head):
             return _Meaning(head, None if is_no_unit(tail) else tail)
         return _Meaning(bare, is_known=False)
-
-    def _is_known(self, name: str) -> bool:
-        return name in self.catalogue.channels or name in self.catalogue.static_positions
 
 
 def _positions(table: Table, options: SourceOptions) -> dict[str, int]:
@@ -165,11 +161,12 @@ def _rows(columns: Mapping[str, pa.Array], options: SourceOptions, names: _Names
     size = len(codes)
     values = _values(columns)
     units = read_text(columns.get("unit"), name="unit", size=size)
-    comparators = _comparators(values, columns, size)
+    signs = read_text(columns.get("comparator"), name="comparator", size=size)
+    comparators, is_unreadable = with_sides(values.comparators, signs)
     times = read_times(columns[TIME], options.time)
     is_birth = _each(codes, [one.variable == BIRTH_DATE for one in meanings])
     # A birth is a day.
-    dated = is_birth & (times.microseconds != 0) & (times.kinds != TimeKind.MISSING)
+    dated = is_birth & np.isin(times.kinds, (TimeKind.LOCAL, TimeKind.INSTANT))
     kinds = np.where(dated, TimeKind.DATE, times.kinds).astype(np.uint8)
     categories = _texts(codes, [one.category for one in meanings])
     found = times.columns() | {
@@ -185,7 +182,6 @@ def _rows(columns: Mapping[str, pa.Array], options: SourceOptions, names: _Names
         zero_copy_only=False
     )
     is_known = _each(codes, [one.is_known for one in meanings])
-    is_unreadable = comparators == _UNKNOWN_COMPARATOR
     is_row = (has_value | is_known) & ~is_unreadable
     ignored = Counter(
         {
@@ -201,32 +197,17 @@ def _rows(columns: Mapping[str, pa.Array], options: SourceOptions, names: _Names
 def _values(columns: Mapping[str, pa.Array]) -> Values:
     """Return the numbers, and the words that stand beside or instead of them.
 
-    A limit in the text wins over the number beside it, which is only its bare number.
+    A limit in the text makes a limit of the bare number beside it.
     """
     values = read_values(columns[VALUE], name="numeric_value")
     if "text_value" not in columns:
         return values
     beside = read_values(read_text(columns["text_value"], name="text_value"), name="text_value")
-    is_taken = (beside.comparators != MEASURED) | np.isnan(values.numbers)
-    numbers = np.where(is_taken, beside.numbers, values.numbers)
-    comparators = np.where(is_taken, beside.comparators, values.comparators).astype(np.int8)
+    numbers = np.where(np.isnan(values.numbers), beside.numbers, values.numbers)
+    is_limit = beside.comparators != MEASURED
+    comparators = np.where(is_limit, beside.comparators, values.comparators).astype(np.int8)
     num_flags = values.num_flags + beside.num_flags
     return Values(numbers, comparators, pc.coalesce(values.texts, beside.texts), num_flags)
-
-
-def _comparators(
-    values: Values, columns: Mapping[str, pa.Array], size: int
-) -> Int[np.ndarray, " row"]:
-    """Return the sides of the limits; `_UNKNOWN_COMPARATOR` where one is written that is none."""
-    if "comparator" not in columns:
-        return values.comparators
-    labels = Labels.of(read_text(columns["comparator"], name="comparator", size=size))
-    sides = [
-        MEASURED if one == "=" else COMPARATORS.get(one, _UNKNOWN_COMPARATOR)
-        for one in labels.names
-    ]
-    told = labels.each(sides, MEASURED).astype(np.int8)
-    return np.where(told == MEASURED, values.comparators, told)
 
 
 def _each(codes: Labels, found: Sequence[bool]) -> Bool[np.ndarray, " row"]:

@@ -7,12 +7,12 @@ from typing import Final
 
 from model.data.reasons import Reason
 
-MODIFIED_MEANING: Final = Reason.MODIFIED_MEANING.name.lower()
-OTHER_FOCUS: Final = Reason.OTHER_FOCUS.name.lower()
-UNKNOWN_VARIABLE: Final = Reason.UNKNOWN_VARIABLE.name.lower()
-ISSUED_ONLY: Final = Reason.ISSUED_ONLY.name.lower()
-MISSING_VALUE: Final = Reason.MISSING_VALUE.name.lower()
-UNKNOWN_SENTINEL: Final = Reason.UNKNOWN_SENTINEL.name.lower()
+MODIFIED_MEANING: Final = Reason.MODIFIED_MEANING.code
+OTHER_FOCUS: Final = Reason.OTHER_FOCUS.code
+UNKNOWN_VARIABLE: Final = Reason.UNKNOWN_VARIABLE.code
+ISSUED_ONLY: Final = Reason.ISSUED_ONLY.code
+MISSING_VALUE: Final = Reason.MISSING_VALUE.code
+UNKNOWN_SENTINEL: Final = Reason.UNKNOWN_SENTINEL.code
 
 STATUS_NOT_FINAL: Final = "status_not_final"
 OTHER_RESOURCE: Final = "other_resource"

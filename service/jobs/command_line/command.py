@@ -1,5 +1,6 @@
 """`python -m service impute IN OUT`: a batch job without a server."""
 
+import os
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,16 +21,6 @@ if TYPE_CHECKING:
     from service.jobs.request import JobRequest
     from service.settings import Settings
 
-_ENDINGS = (
-    (".parquet", "parquet"),
-    (".csv", "csv"),
-    (".csv.gz", "csv"),
-    (".ndjson", "ndjson"),
-    (".ndjson.gz", "ndjson"),
-    (".jsonl", "ndjson"),
-    (".jsonl.gz", "ndjson"),
-)
-
 
 class ExecutorName(StrEnum):
     """Where to work."""
@@ -49,7 +40,8 @@ def impute(
         str | None,
         typer.Option(
             "--format",
-            help="parquet, csv, ndjson, fhir or meds (default: by the ending, meds for a data set).",
+            help="csv, parquet, ndjson, fhir, meds, omop or physionet2012 (default: by the ending, "
+            "meds for a data set).",
         ),
     ] = None,
     grid_minutes: Annotated[int, typer.Option(help="Distance of the times.")] = 60,
@@ -69,13 +61,43 @@ def impute(
     quantile_levels: Annotated[str, typer.Option(help="With commas between.")] = "0.05,0.5,0.95",
     output_format: Annotated[str, typer.Option(help="parquet, csv or ndjson.")] = "parquet",
     shape: Annotated[str, typer.Option(help="long or wide.")] = "long",
-    unusable_rows: Annotated[
-        str | None,
+    columns: Annotated[
+        str, typer.Option(help="Ours=theirs with commas between: time=charttime,subject_id=stay.")
+    ] = "",
+    codes: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="CSV of code,variable,unit."),
+    ] = None,
+    catalogue: Annotated[
+        Path | None,
         typer.Option(
-            help="Rows with unknown variables or units: `refuse` their subjects, or `ignore` them "
-            "(default: ignore for fhir and meds, else refuse)."
+            exists=True,
+            dir_okay=False,
+            help="Table of variables (`python -m training catalogue`): what the source calls them.",
         ),
     ] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="As of strptime: '%d/%m/%Y %H:%M'.")
+    ] = None,
+    time_unit: Annotated[
+        str, typer.Option(help="Of times in numbers: seconds, minutes, hours or days.")
+    ] = "hours",
+    time_zone: Annotated[
+        str | None, typer.Option(help="Of times without an offset: Europe/Berlin.")
+    ] = None,
+    accept_suspected: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VARIABLE=UNIT",
+            help="Read a variable that came without a unit, or in a suspected one, in this unit.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Quarantine a subject if a row of it cannot be used as it is given."
+        ),
+    ] = False,
     max_quarantined_share: Annotated[
         float, typer.Option(help="Fail if more of the subjects have no answer.")
     ] = 0.05,
@@ -99,20 +121,22 @@ def impute(
     device: DeviceOption = None,
 ) -> None:
     """Fill the gaps of many records. Run it again with the same options to take up a job that stopped."""
+    _check_paths(source, out, times)
+    settings = read_settings(artifact=artifact, backend=backend, device=device)
+    if settings.artifact is None:
+        raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")
     request = _request(
-        format=input_format or _guess(source),
+        **_reading(source, input_format, columns, codes, catalogue, accept_suspected, settings),
+        time={"format": time_format, "unit": time_unit, "zone": time_zone},
+        strict=strict,
         fill=_fill(own_times, times, grid_minutes, forecast_hours),
         variables=variables if variables in ("observed", "all") else variables.split(","),
         quantile_levels=quantile_levels.split(","),
         output={"format": output_format, "shape": shape},
-        unusable_rows=unusable_rows,
         seed=seed,
         max_quarantined_share=max_quarantined_share,
         chunk_subjects=chunk_subjects,
     )
-    settings = read_settings(artifact=artifact, backend=backend, device=device)
-    if settings.artifact is None:
-        raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")
     place = _Place(out, database, executor, num_workers)
     _run(settings, settings.artifact, source, times, request, place)
 
@@ -168,15 +192,61 @@ def _run(
         raise failed(str(error)) from None
 
 
-def _guess(source: Path) -> str:
-    if (source / "data").is_dir():
-        return "meds"
-    names = [source.name] if source.is_file() else sorted(file.name for file in source.iterdir())
-    for name in names:
-        for ending, input_format in _ENDINGS:
-            if name.lower().endswith(ending):
-                return input_format
-    raise typer.BadParameter("the format of the input is not known by its ending; give --format")
+def _check_paths(source: Path, out: Path, times: Path | None) -> None:
+    """Refuse names that Arrow cannot open, and output that would become input."""
+    inside = source.rglob("*") if source.is_dir() else ()
+    given = (source, out) if times is None else (source, out, times)
+    if not all(_is_text(path) for path in (*(one.resolve() for one in given), *inside)):
+        raise typer.BadParameter(
+            "the name of a file or folder holds bytes that are no UTF-8; rename it"
+        )
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise typer.BadParameter(
+            "OUT lies inside IN, so that the output would be read as input; choose another OUT"
+        )
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _reading(
+    source: Path,
+    input_format: str | None,
+    columns: str,
+    codes: Path | None,
+    catalogue: Path | None,
+    accept_suspected: list[str] | None,
+    settings: "Settings",
+) -> dict[str, Any]:
+    """Return the fields of a request that say how its source is read."""
+    from model.artifact import load_artifact
+    from model.errors import ModelError
+    from model.records.sources.options import parse_columns
+    from service.jobs.command_line.reading_options import (
+        accepted_units,
+        code_entries,
+        guess_format,
+    )
+    from service.registry.registry import active_artifact_dir
+
+    try:
+        known = None
+        if catalogue is not None:
+            assert settings.artifact is not None
+            known = load_artifact(active_artifact_dir(settings.artifact)).catalogue
+        return {
+            "format": input_format or guess_format(source),
+            "columns": dict(parse_columns(columns)),
+            "codes": code_entries(codes, catalogue, known),
+            "accepted_units": accepted_units(accept_suspected or ()),
+        }
+    except ModelError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _fill(
@@ -194,13 +264,11 @@ def _fill(
 def _request(**options: Any) -> "JobRequest":
     from pydantic import ValidationError
 
-    from service.jobs.request import JobRequest
+    from service.jobs.request import FIELD_NAMES, JobRequest
+    from service.wire import faults_of
 
     try:
         return JobRequest.model_validate(options)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        )
-        raise typer.BadParameter(faults) from None
+        faults = (f"{fault.path}: {fault.detail}" for fault in faults_of(error, FIELD_NAMES))
+        raise typer.BadParameter("; ".join(faults)) from None

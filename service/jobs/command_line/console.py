@@ -47,6 +47,10 @@ class JobConsole:
             self._num_read = num_rows
             self._print(f"{num_rows} rows read")
 
+    def on_lost(self, num_parts: int) -> None:
+        """Say that what was done is not all there."""
+        self._print(f"missing or altered, and made again: {num_parts} of the parts that were done")
+
     def on_chunk(self, done: Done) -> None:
         """Move the bar, or print a line for every percent."""
         rate = self._rate(done)
@@ -78,10 +82,11 @@ class JobConsole:
         )
         if done.num_quarantined:
             self._print(f"{done.num_quarantined} subjects quarantined: {folder / 'quarantine'}")
-        ignored = {**done.plan.ignored, "dropped by cleaning": done.num_dropped}
-        for reason, count in ignored.items():
-            if count:
-                self._print(f"{count} of {done.plan.num_rows} input rows not used: {reason}")
+        for not_used in sorted(done.account.not_used, key=lambda one: -one.rows):
+            what = f"{not_used.reason} {not_used.variable}".rstrip()
+            self._print(f"{not_used.rows} of {done.plan.num_rows} input rows not used: {what}")
+        for remark in sorted(done.account.remarks, key=lambda one: -one.rows):
+            self._print(f"{remark.rows} input rows, {remark.code}: {remark.message}")
 
     def _rate(self, done: Done) -> float | None:
         """Count from the first chunk that was told, which may be one that was done before."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.jobs.account import Account
 from service.jobs.planning.plan import Plan
 
 
@@ -15,4 +16,4 @@ class Done:
     num_rows: int
     num_abstained: int
     num_quarantined: int
-    num_dropped: int
+    account: Account

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from model.artifact import Artifact
-from model.files import sync, write_atomically
+from model.files import sha256_of, sync, write_atomically
 from service.errors import ServiceError
 from service.jobs.command_line.done import Done
 from service.jobs.errors import JobInputError
-from service.jobs.folder import JobFolder, make_private
+from service.jobs.folder import JobFolder, make_private, noted
 from service.jobs.keeping import keep_artifact
 from service.jobs.ledger.database import Database
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.opening import database_url
-from service.jobs.ledger.records import JobRecord, JobState
+from service.jobs.ledger.records import JobRecord, JobState, Part
 from service.jobs.planning.plan import Plan, check_request, load_plan
 from service.jobs.planning.source import Source
 from service.jobs.request import JobRequest
@@ -55,6 +55,10 @@ class JobStoppedError(ServiceError):
 
 class Watcher(Protocol):
     """Is told, from a thread beside the work, how far a job is."""
+
+    def on_lost(self, num_parts: int) -> None:
+        """Take the number of parts that were done, and are to be made again."""
+        ...
 
     def on_read(self, num_rows: int) -> None:
         """Take the number of input rows that are read, as long as there is no plan."""
@@ -104,10 +108,13 @@ def run_standalone(
     with _ledger(settings) as ledger:
         _enter(ledger, job_id, source, request, artifact)
         folder = JobFolder(settings.jobs_dir / job_id)
+        if lost := _lost_chunks(ledger, job_id, folder, out):
+            watcher.on_lost(len(lost))
+            ledger.redo(job_id, lost)
         with _watching(ledger, job_id, folder, watcher):
             executor.run(job_id, stop)
         job = _require(ledger, job_id)
-        _hand_over(ledger, job, folder, out)
+        _hand_over(ledger, job_id, folder, out)
         if job.state == JobState.FAILED:
             raise JobFailedError(job.error_detail or "", code=job.error_code)
         if job.state != JobState.SUCCEEDED:
@@ -156,8 +163,8 @@ def _enter(
     ledger: Ledger, job_id: str, source: Source, request: JobRequest, artifact: Artifact
 ) -> None:
     """Enter the job, or set it going again where it stands."""
-    times = None if source.times is None else str(source.times.resolve())
-    job_input = JobInput(str(source.path.resolve()), times, source.sha256)
+    times = None if source.times is None else noted(source.times)
+    job_input = JobInput(noted(source.path), times, source.sha256)
     job = ledger.submit(new_submission(job_id, request, artifact, job_input, idempotency_key=None))
     if job.input_sha256 != job_input.sha256:
         raise JobInputError(
@@ -216,23 +223,48 @@ def _done(ledger: Ledger, job_id: str, plan: Plan) -> Done:
         progress.num_filled_rows,
         progress.num_abstained,
         progress.num_quarantined,
-        progress.num_dropped,
+        ledger.account(job_id),
     )
 
 
-def _hand_over(ledger: Ledger, job: JobRecord, folder: JobFolder, out: Path) -> None:
+def _lost_chunks(ledger: Ledger, job_id: str, folder: JobFolder, out: Path) -> list[int]:
+    """Return the chunks that are done by the ledger, and whose bytes are not the published ones."""
+    return [
+        index
+        for index, part, files in _published(ledger, job_id, folder, out)
+        if not _is_whole(part, *(new if new.exists() else final for new, final in files))
+    ]
+
+
+def _is_whole(part: Part, file: Path, quarantine: Path) -> bool:
+    if not (file.is_file() and quarantine.is_file()):
+        return False
+    with quarantine.open("rb") as lines:
+        num_quarantined = sum(1 for _ in lines)
+    return num_quarantined == part.num_quarantined and sha256_of(file) == part.sha256
+
+
+def _hand_over(ledger: Ledger, job_id: str, folder: JobFolder, out: Path) -> None:
     """Give the parts that are done their final names; those that have them already stay."""
-    for chunk in ledger.chunks(job.id):
-        if chunk.part is None:
-            continue
-        part = folder.parts / chunk.part.name
-        _move(part, out / "parts" / f"{chunk.index:06d}{part.suffix}")
-        quarantine = folder.quarantine_of(chunk.part.name)
-        _move(quarantine, out / "quarantine" / f"{chunk.index:06d}.ndjson")
+    for _, _, files in _published(ledger, job_id, folder, out):
+        for new, final in files:
+            if new.exists():
+                new.rename(final)
     for name in _FOLDERS:
         sync(out / name)
 
 
-def _move(file: Path, target: Path) -> None:
-    if file.exists():
-        file.rename(target)
+def _published(
+    ledger: Ledger, job_id: str, folder: JobFolder, out: Path
+) -> Iterator[tuple[int, Part, list[tuple[Path, Path]]]]:
+    """Yield every part that is done: its output and quarantine, each where made, and where kept."""
+    for chunk in ledger.chunks(job_id):
+        if chunk.part is not None:
+            made = folder.parts / chunk.part.name, folder.quarantine_of(chunk.part.name)
+            kept = [out / name / f"{chunk.index:06d}" for name in _FOLDERS]
+            pairs = zip(made, kept, strict=True)
+            yield (
+                chunk.index,
+                chunk.part,
+                [(new, old.with_suffix(new.suffix)) for new, old in pairs],
+            )

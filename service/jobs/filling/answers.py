@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 
 from model.data.batch import Query
 from model.data.series import Cohort
+from model.records.comparators import SYMBOLS
+from model.records.times import MICROSECONDS_PER_HOUR
 from model.runtime.predictor import Prediction
 from service.inference.answers import Status
 from service.inference.status import (
@@ -17,21 +19,24 @@ from service.inference.status import (
     find_statuses,
     find_usable,
 )
-from service.jobs.reading.clocks import MICROSECONDS_PER_HOUR
 
 
 class Origin(StrEnum):
     """Where a value comes from."""
 
     OBSERVED = "observed"
-    """It was measured at this very time; in the canonical unit, without an interval."""
+    """It was measured at this very time; in the canonical unit, without an interval.
+
+    Where the source has a limit (`<0.01`), the value is the limit, and the comparator says so.
+    """
     IMPUTED = "imputed"
-    """Estimated, before the last observation of the subject."""
+    """Estimated, before the last observation of the record, or of its piece where it has several."""
     FORECAST = "forecast"
     """Estimated, after it."""
 
 
 ORIGINS = tuple(Origin)
+COMPARATORS = tuple(symbol for symbol in SYMBOLS.values() if symbol is not None)
 
 # Microseconds: longer than any series with all that may be asked before and after it.
 _SPAN = 2**46
@@ -41,8 +46,8 @@ _SPAN = 2**46
 class Answers:
     """One entry for each query, in its order. Numbers are float32, NaN where there is none.
 
-    `origins` and `statuses` are positions in `ORIGINS` and `STATUSES`. `values` are the measured
-    ones, else the means.
+    `origins`, `statuses` and `comparators` are positions in `ORIGINS`, `STATUSES` and `COMPARATORS`,
+    -1 for no comparator. `values` are the measured ones, else the means.
     """
 
     query: Query
@@ -51,6 +56,7 @@ class Answers:
     quantiles: Float[np.ndarray, "level query"]
     origins: Int[np.ndarray, " query"]
     statuses: Int[np.ndarray, " query"]
+    comparators: Int[np.ndarray, " query"]
 
     @property
     def num_abstained(self) -> int:
@@ -75,8 +81,11 @@ def answer(cohort: Cohort, query: Query, prediction: Prediction) -> Answers:
     values = np.where(usable, prediction.mean, np.nan).astype(np.float32)
     deviations = np.sqrt(prediction.latent_variance + prediction.observation_variance)
     measured = _find_measured(cohort, query, series)
-    # A limit is no measurement: its place gets the estimate.
-    is_measured = (measured >= 0) & cohort.measured_mask[measured]
+    is_measured = measured >= 0
+    is_limit = is_measured & ~cohort.measured_mask[measured]
+    side = np.where(
+        cohort.censoring[measured] < 0, COMPARATORS.index("<="), COMPARATORS.index(">=")
+    )
     values[is_measured] = cohort.values[measured[is_measured]]
     has_interval = usable & ~is_measured
     return Answers(
@@ -86,6 +95,7 @@ def answer(cohort: Cohort, query: Query, prediction: Prediction) -> Answers:
         np.where(has_interval, prediction.quantiles, np.nan).astype(np.float32),
         np.where(is_measured, ORIGINS.index(Origin.OBSERVED), origins).astype(np.int16),
         np.where(is_measured, STATUSES.index(Status.OK), statuses).astype(np.int16),
+        np.where(is_limit, side, -1).astype(np.int16),
     )
 
 

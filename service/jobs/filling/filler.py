@@ -1,11 +1,11 @@
 """What a worker needs to be able to do with a lease. No database, no HTTP."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from service.jobs.folder import JobFolder
-from service.jobs.ledger.records import Chunk, JobRecord, Part
+from service.jobs.ledger.records import Chunk, JobRecord, Part, Planned
 
 
 class Filler(Protocol):
@@ -17,7 +17,7 @@ class Filler(Protocol):
 
     def plan(
         self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
-    ) -> Sequence[Chunk]:
+    ) -> Planned:
         """Write the chunks into `plan`, an empty folder, and return them in order.
 
         `tell` is told how many rows of the input are read, again and again.

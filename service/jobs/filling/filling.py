@@ -20,12 +20,12 @@ from model.files import sha256_of
 from model.runtime.predictor import Prediction, Predictor, Request
 from service.jobs.filling.answers import answer
 from service.jobs.filling.choosing import Questions, choose_questions
+from service.jobs.filling.chunk_reading import ReadChunk, read_chunk_rows
 from service.jobs.filling.output import Layout
+from service.jobs.filling.refusals import Refusals
 from service.jobs.filling.writing import TableWriter, open_writer
 from service.jobs.ledger.records import Chunk, Part
 from service.jobs.planning.chunks import read_chunk
-from service.jobs.reading.reading import ReadChunk, read_series
-from service.jobs.reading.refusals import Refusals
 from service.jobs.request import JobRequest
 
 PREDICTION_FAILED = "prediction_failed"
@@ -55,15 +55,9 @@ def fill_chunk(
     """
     catalogue = predictor.artifact.catalogue
     rows = read_chunk(folder, chunk)
-    read = read_series(rows, catalogue)
+    read = read_chunk_rows(rows, request, catalogue)
     questions = choose_questions(read, request, catalogue)
-    layout = Layout(
-        request,
-        catalogue,
-        model_version(predictor.artifact),
-        read.subject_ids.type,
-        rows.time_kind,
-    )
+    layout = Layout(request, catalogue, model_version(predictor.artifact), rows.time_kind)
     with (
         open_writer(part, request.output.format, layout.schema) as writer,
         _Sink(layout, writer) as sink,
@@ -78,8 +72,9 @@ def fill_chunk(
         part.stat().st_size,
         num_filled_rows=written.num_rows,
         num_abstained=written.num_abstained,
-        num_quarantined=_write_quarantine(read, quarantine),
-        num_dropped=sum(drop.rows for drop in read.drops),
+        num_quarantined=_write_quarantine(read, layout.subject_type, quarantine),
+        num_dropped=read.account.num_not_used,
+        account=read.account,
     )
 
 
@@ -136,7 +131,7 @@ class _Sink:
 def _predict(
     predictor: Predictor, request: JobRequest, questions: Questions, refusals: Refusals
 ) -> Iterator[tuple[Questions, Prediction]]:
-    """Answer a batch; one that fails is halved until the series at fault stands alone."""
+    """Answer a batch; one that fails is halved until the subject at fault stands alone."""
     asked = Request(
         questions.cohort,
         questions.points.query(),
@@ -148,20 +143,24 @@ def _predict(
     except (MemoryError, OSError):
         raise
     except Exception:  # noqa: BLE001  whoever is at fault: the others must not suffer for it
-        size = len(questions.cohort)
-        if size == 1:
-            refusals.add(questions.numbers, PREDICTION_FAILED, "the model cannot compute an answer")
+        starts = questions.starts
+        if len(starts) == 1:
+            refusals.add(
+                questions.subjects, PREDICTION_FAILED, "the model cannot compute an answer"
+            )
             return
-        for half in (questions.between(0, size // 2), questions.between(size // 2, size)):
+        middle, end = int(starts[len(starts) // 2]), len(questions.cohort)
+        for half in (questions.between(0, middle), questions.between(middle, end)):
             yield from _predict(predictor, request, half, refusals)
     else:
         yield questions, prediction
 
 
-def _write_quarantine(read: ReadChunk, path: Path) -> int:
+def _write_quarantine(read: ReadChunk, subject_type: pa.DataType, path: Path) -> int:
     """Write a line for every refused subject, in order, and return their number."""
     refused = read.refusals.items()
     subjects = read.subject_ids.take(pa.array([number for number, _ in refused], pa.int64()))
+    subjects = subjects.cast(subject_type)
     with path.open("w", encoding="utf-8") as file:
         for subject, (_, refusal) in zip(subjects.to_pylist(), refused, strict=True):
             line = {"subject_id": subject, "code": refusal.code, "detail": refusal.detail}

@@ -1,18 +1,19 @@
 """Cutting and filling with the model that a job began with."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import final
 
 from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError
 from model.runtime.predictor import Prediction, Predictor, Request
+from service.jobs.account import Account
 from service.jobs.errors import JobInputError
 from service.jobs.filling.filling import fill_chunk
 from service.jobs.folder import JobFolder
 from service.jobs.keeping import kept_artifact
-from service.jobs.ledger.records import Chunk, JobRecord, Part
+from service.jobs.ledger.records import Chunk, JobRecord, Part, Planned
 from service.jobs.planning.plan import make_plan
 from service.jobs.request import JobRequest
 
@@ -35,7 +36,7 @@ class ModelFiller:
 
     def plan(
         self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
-    ) -> Sequence[Chunk]:
+    ) -> Planned:
         """Cut the input; `plan` holds all that the chunks need."""
         artifact = load_artifact(kept_artifact(self._jobs_dir, job.artifact_sha256))
         times = None if job.times is None else folder.source(job.times)
@@ -46,7 +47,7 @@ class ModelFiller:
                 "the input is not the one that was submitted; restore it, or submit the new one",
                 code="input_changed",
             )
-        return made.chunks
+        return Planned(made.chunks, Account.of_planning(made.ignored, made.remarks))
 
     def fill(self, job: JobRecord, plan: Path, chunk: Chunk, part: Path, quarantine: Path) -> Part:
         """Fill a chunk."""

@@ -1,11 +1,15 @@
 """Answers as Arrow tables: one row for each variable at a time (long), or for each time (wide).
 
-    long   subject_id, time, variable, unit, origin, value, standard_deviation, q0.05, ..., status,
-           model_version
-    wide   subject_id, time, then HR, HR_standard_deviation, HR_q0.05, ..., HR_origin, HR_status for
-           every variable, model_version
+    long   subject_id, time, variable, unit, origin, comparator, value, standard_deviation, q0.05,
+           ..., status, model_version
+    wide   subject_id, time, then HR, HR_standard_deviation, HR_q0.05, ..., HR_origin,
+           HR_comparator, HR_status for every variable, model_version
 
-Times are of the input's kind: hours, timestamps, or timestamps in UTC.
+The comparator is `<=` or `>=` where the record holds a limit instead of a number: the true value lies
+at or below, at or above the value of the row. It is null everywhere else.
+
+Times are of the input's kind: hours, timestamps, or timestamps in UTC. Subjects are text, of MEDS
+integers.
 """
 
 from dataclasses import dataclass
@@ -15,13 +19,15 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from model.data.variables import Catalogue
+from model.records.clocks import Clocks
+from model.records.rows import TimeKind
+from model.records.sources.options import SourceFormat
 from service.inference.status import STATUSES
-from service.jobs.filling.answers import ORIGINS, Answers
+from service.jobs.filling.answers import COMPARATORS, ORIGINS, Answers
 from service.jobs.filling.choosing import Questions
-from service.jobs.reading.clocks import Clocks
-from service.jobs.reading.rows import TimeKind
 from service.jobs.request import JobRequest, Shape
 
+_WIDE_WORDS = ("origin", "comparator", "status")
 _WORD = pa.dictionary(pa.int16(), pa.string())
 _TIME_TYPES = {
     TimeKind.HOURS: pa.float64(),
@@ -37,8 +43,12 @@ class Layout:
     request: JobRequest
     catalogue: Catalogue
     model_version: str
-    subject_type: pa.DataType
     time_kind: TimeKind
+
+    @property
+    def subject_type(self) -> pa.DataType:
+        """The type of the subjects."""
+        return pa.int64() if self.request.format is SourceFormat.MEDS else pa.string()
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -59,7 +69,7 @@ class Layout:
         first = [("subject_id", self.subject_type), ("time", _TIME_TYPES[self.time_kind])]
         last = [("model_version", _WORD)]
         if self.request.output.shape is Shape.LONG:
-            words = [(name, _WORD) for name in ("variable", "unit", "origin")]
+            words = [(name, _WORD) for name in ("variable", "unit", "origin", "comparator")]
             numbers = [(name, pa.float32()) for name in ("value", *self.numbers)]
             return pa.schema([*first, *words, *numbers, ("status", _WORD), *last])
         columns = []
@@ -67,7 +77,7 @@ class Layout:
             name = self.catalogue[channel].name
             columns.append((name, pa.float32()))
             columns.extend((f"{name}_{number}", pa.float32()) for number in self.numbers)
-            columns.extend((f"{name}_{word}", _WORD) for word in ("origin", "status"))
+            columns.extend((f"{name}_{word}", _WORD) for word in _WIDE_WORDS)
         return pa.schema([*first, *columns, *last])
 
     def table(self, questions: Questions, answers: Answers) -> pa.Table:
@@ -88,11 +98,12 @@ def _long(layout: Layout, questions: Questions, answers: Answers) -> list[pa.Arr
     channels = query.channels.astype(np.int16)
     numbers = (answers.values, answers.standard_deviations, *answers.quantiles)
     return [
-        questions.subject_ids.take(pa.array(series)),
+        questions.subject_ids.take(pa.array(series)).cast(layout.subject_type),
         _times(questions.clocks, series, query.times_hours),
         _words(channels, variables),
         _words(unit_of[channels], units),
         _words(answers.origins, ORIGINS),
+        _words(answers.comparators, COMPARATORS),
         *map(_numbers, numbers),
         _words(answers.statuses, STATUSES),
         _words(np.zeros(len(series), dtype=np.int16), [layout.model_version]),
@@ -104,15 +115,20 @@ def _wide(layout: Layout, questions: Questions, answers: Answers) -> list[pa.Arr
     series, places = points.point_series, points.query_points
     size = len(series)
     numbers = (answers.values, answers.standard_deviations, *answers.quantiles)
+    words = (
+        (answers.origins, ORIGINS),
+        (answers.comparators, COMPARATORS),
+        (answers.statuses, STATUSES),
+    )
     columns: list[pa.Array] = []
     for channel in layout.channels:
         own = np.flatnonzero(answers.query.channels == channel)
         at = places[own]
         columns.extend(_numbers(_spread(row[own], at, size, np.nan)) for row in numbers)
-        for codes, names in ((answers.origins, ORIGINS), (answers.statuses, STATUSES)):
+        for codes, names in words:
             columns.append(_words(_spread(codes[own], at, size, -1), names))
     return [
-        questions.subject_ids.take(pa.array(series)),
+        questions.subject_ids.take(pa.array(series)).cast(layout.subject_type),
         _times(questions.clocks, series, points.times_hours),
         *columns,
         _words(np.zeros(size, dtype=np.int16), [layout.model_version]),

@@ -1,5 +1,6 @@
 """What is asked about every series of a chunk: times, and the variables at each of them.
 
+    series  one piece of the record of a subject
     point   one time of one series
     query   one variable at one point; a row of the long output
 

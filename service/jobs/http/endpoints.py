@@ -12,6 +12,14 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from model.artifact import Artifact
+from service.jobs.errors import (
+    JobDeletedError,
+    JobsDisabledError,
+    JobStateError,
+    JobsUnavailableError,
+    NoSuchJobError,
+    PartLostError,
+)
 from service.jobs.folder import JobFolder
 from service.jobs.http.documents import JOB_RESPONSES, job_form
 from service.jobs.http.download import MEDIA_TYPES, as_one_file, joined
@@ -28,13 +36,6 @@ from service.jobs.http.watching import after_which, watch
 from service.jobs.ledger.database import DatabaseError
 from service.jobs.ledger.opening import Jobs
 from service.jobs.ledger.records import JobRecord, JobState
-from service.jobs.problems import (
-    JobDeletedError,
-    JobsDisabledError,
-    JobStateError,
-    JobsUnavailableError,
-    NoSuchJobError,
-)
 from service.jobs.request import JobRequest, OutputFormat
 from service.jobs.retention import delete_job
 from service.jobs.serving import running_jobs
@@ -135,7 +136,7 @@ async def output(request: Request, job_id: str) -> Response:
         raise JobStateError("the output is whole when the job has succeeded; parts may be there")
     jobs = _jobs(request)
     folder = JobFolder(jobs.jobs_dir / found.id)
-    parts = await asyncio.to_thread(lambda: _part_names(jobs, found.id))
+    parts = await asyncio.to_thread(lambda: _whole_parts(jobs, found.id))
     kind = _format(found)
     return StreamingResponse(
         as_one_file([folder.parts / name for name in parts], kind),
@@ -149,12 +150,12 @@ async def part(request: Request, job_id: str, index: int) -> Response:
     """Download the output of one chunk, also while the job runs."""
     found = await _find(request, job_id)
     jobs = _jobs(request)
-    page = await asyncio.to_thread(lambda: jobs.ledger.chunks(found.id, after=index - 1, limit=1))
-    if not page or page[0].index != index or page[0].part is None:
+    names = await asyncio.to_thread(lambda: _whole_parts(jobs, found.id, index=index))
+    if not names:
         raise NoSuchJobError("no such part is done; /chunks lists those that are")
     kind = _format(found)
     return FileResponse(
-        JobFolder(jobs.jobs_dir / found.id).parts / page[0].part.name,
+        JobFolder(jobs.jobs_dir / found.id).parts / names[0],
         media_type=MEDIA_TYPES[kind],
         headers=_attachment(f"{found.id}-{index:06d}.{kind}"),
     )
@@ -166,7 +167,7 @@ async def quarantine(request: Request, job_id: str) -> Response:
     found = await _find(request, job_id)
     jobs = _jobs(request)
     folder = JobFolder(jobs.jobs_dir / found.id)
-    parts = await asyncio.to_thread(lambda: _part_names(jobs, found.id))
+    parts = await asyncio.to_thread(lambda: _whole_parts(jobs, found.id))
     return StreamingResponse(
         joined([folder.quarantine_of(name) for name in parts]),
         media_type=MEDIA_TYPES[OutputFormat.NDJSON],
@@ -253,6 +254,7 @@ async def _detail(request: Request, found: JobRecord) -> Response:
         return job_detail(
             found,
             ledger.progress(found.id),
+            ledger.account(found.id),
             num_live_workers=ledger.num_live_workers(within_seconds=lease_seconds),
             request=json.loads(found.request),
         )
@@ -260,8 +262,27 @@ async def _detail(request: Request, found: JobRecord) -> Response:
     return json_response(await asyncio.to_thread(read))
 
 
-def _part_names(jobs: Jobs, job_id: str) -> list[str]:
-    return [one.part.name for one in jobs.ledger.chunks(job_id) if one.part is not None]
+def _whole_parts(jobs: Jobs, job_id: str, *, index: int | None = None) -> list[str]:
+    """Return the names of the parts that are done, all or one, once their files are seen.
+
+    Raises
+    ------
+    PartLostError
+        If a file is missing, or cut. The hash of a part, in /chunks, is the reader's to compare.
+    """
+    folder = JobFolder(jobs.jobs_dir / job_id)
+    chunks = (
+        jobs.ledger.chunks(job_id)
+        if index is None
+        else jobs.ledger.chunks(job_id, after=index - 1, limit=1)
+    )
+    names = []
+    for one in chunks:
+        if one.part is not None and index in (None, one.index):
+            if not folder.has_part(one.part.name, one.part.num_bytes):
+                raise PartLostError(one.index)
+            names.append(one.part.name)
+    return names
 
 
 def _format(found: JobRecord) -> OutputFormat:

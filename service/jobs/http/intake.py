@@ -4,10 +4,8 @@ import asyncio
 import hashlib
 import shutil
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fastapi import Request
 
@@ -16,14 +14,14 @@ from model.errors import ArtifactError
 from model.files import publish_directory
 from service.errors import InvalidRequestError
 from service.inference.errors import NoCapacityError
+from service.jobs.errors import KeyReusedError
 from service.jobs.folder import UPLOADING, JobFolder, make_private
 from service.jobs.http.uploads import receive
 from service.jobs.keeping import keep_artifact
 from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.records import JobRecord, Submission
 from service.jobs.planning.plan import check_request
-from service.jobs.problems import KeyReusedError
-from service.jobs.request import JobRequest
+from service.jobs.request import FIELD_NAMES, JobRequest
 from service.jobs.submitting import JobInput, limited, new_submission
 from service.registry.errors import NotReadyError
 from service.wire import parse_body
@@ -54,15 +52,20 @@ class Intake:
             upload = await receive(
                 request, make_private(folder.input), max_bytes=self.max_upload_bytes
             )
-            posted = parse_body(bytes(upload.request), JobRequest, field_names=_field_names())
+            posted = parse_body(bytes(upload.request), JobRequest, field_names=FIELD_NAMES)
             job_request = limited(posted, max_outside_hours=self.max_outside_hours)
-            check_request(job_request, artifact.catalogue, has_times=upload.has_times)
+            times = upload.file("times")
+            check_request(job_request, artifact.catalogue, has_times=times is not None)
             await asyncio.to_thread(self.keep, artifact)
             submission = new_submission(
                 job_id,
                 job_request,
                 artifact,
-                JobInput("input/input", "input/times" if upload.has_times else None, upload.sha256),
+                JobInput(
+                    f"input/{upload.file('input')}",
+                    None if times is None else f"input/{times}",
+                    upload.sha256,
+                ),
                 idempotency_key=key,
             )
             return await asyncio.to_thread(self._enter, submission, folder.path)
@@ -113,9 +116,3 @@ def _key(request: Request) -> str | None:
             f"expected a key of 1 to {_MAX_KEY_LENGTH} characters", path="Idempotency-Key"
         )
     return hashlib.sha256(key.encode()).hexdigest()
-
-
-def _field_names() -> frozenset[str]:
-    schema = JobRequest.model_json_schema()
-    models: list[Mapping[str, Any]] = [schema, *schema.get("$defs", {}).values()]
-    return frozenset(name for model in models for name in model.get("properties", ()))

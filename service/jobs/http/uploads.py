@@ -16,13 +16,15 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from model.files import sha256_of_hashes
 from service.errors import TooLargeError
-from service.jobs.problems import StorageFullError, UploadError, UploadTypeError
+from service.jobs.errors import StorageFullError, UploadError, UploadTypeError
+from service.wire import check_encoding
 
 _BUFFER_BYTES = 1 << 20
 _MAX_REQUEST_BYTES = 256 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 FILES = ("input", "times")
 """The parts that become files of the same name; `request` is kept in memory."""
+_GZIP, _GZIP_ENDING = b"\x1f\x8b", ".gz"
 
 
 async def receive(request: Request, folder: Path, *, max_bytes: int) -> "Upload":
@@ -32,11 +34,14 @@ async def receive(request: Request, folder: Path, *, max_bytes: int) -> "Upload"
     ------
     UploadTypeError, UploadError
         If the body is not such a form.
+    ContentEncodingError
+        If it is compressed as a whole; its files may be.
     TooLargeError
         If it is larger than `max_bytes`.
     StorageFullError
         If the disk is full.
     """
+    check_encoding(request)
     kind, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
@@ -65,6 +70,7 @@ async def receive(request: Request, folder: Path, *, max_bytes: int) -> "Upload"
     finally:
         upload.close()
     upload.check()
+    await asyncio.to_thread(upload.name_compressed)
     return upload
 
 
@@ -86,6 +92,7 @@ class Upload:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._digests: dict[str, Any] = {}
+        self._files: dict[str, str] = {}
         self._header, self._value = bytearray(), bytearray()
         self._disposition = b""
         self._file: BinaryIO | None = None
@@ -98,11 +105,6 @@ class Upload:
         """The hash of the files, as a plan has it of its input."""
         hashes = [self._digests[name].hexdigest() for name in FILES if name in self._digests]
         return sha256_of_hashes((".", file) for file in hashes)
-
-    @property
-    def has_times(self) -> bool:
-        """Whether there is a table of query times."""
-        return "times" in self.names
 
     def parser(self, boundary: bytes) -> Callable[[bytes], object]:
         """Return what is to be called with the bytes of the body."""
@@ -134,6 +136,19 @@ class Upload:
         missing = {"request", "input"} - set(self.names)
         if missing:
             raise UploadError(f"expected a part of the form named `{min(missing)}`")
+
+    def name_compressed(self) -> None:
+        """Let the names of gzipped files say so: the readers go by them, and the client's are not kept."""
+        for name in self._digests:
+            file = self._folder / name
+            with file.open("rb") as opened:
+                is_compressed = opened.read(len(_GZIP)) == _GZIP
+            if is_compressed:
+                self._files[name] = file.rename(file.with_name(name + _GZIP_ENDING)).name
+
+    def file(self, name: str) -> str | None:
+        """Return the name of the file that a part became, None where there was no such part."""
+        return self._files.get(name, name) if name in self.names else None
 
     def _begin(self) -> None:
         self._disposition = b""

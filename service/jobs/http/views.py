@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from service.jobs.account import Account
 from service.jobs.ledger.records import ChunkRecord, ChunkState, JobRecord, JobState, Progress
 
 _MICROSECONDS = 1_000_000
@@ -50,7 +51,11 @@ class JobList:
 
 @dataclass(frozen=True)
 class JobDetail:
-    """A job. `num_live_workers` are those that may take its chunks; without any, it waits."""
+    """A job. `num_live_workers` are those that may take its chunks; without any, it waits.
+
+    `reading` counts the rows that were not used, by reason and variable, and what was remarked about
+    those that were: of the plan, and of the chunks that are done.
+    """
 
     id: str
     state: JobState
@@ -60,6 +65,7 @@ class JobDetail:
     ended: str | None
     error: JobError | None
     progress: Progress
+    reading: Account
     num_live_workers: int
     request: dict[str, Any]
 
@@ -108,12 +114,18 @@ def job_summary(job: JobRecord) -> JobSummary:
 
 
 def job_detail(
-    job: JobRecord, progress: Progress, *, num_live_workers: int, request: dict[str, Any]
+    job: JobRecord,
+    progress: Progress,
+    reading: Account,
+    *,
+    num_live_workers: int,
+    request: dict[str, Any],
 ) -> JobDetail:
     """Show a job."""
     return JobDetail(
         **vars(job_summary(job)),
         progress=progress,
+        reading=reading,
         num_live_workers=num_live_workers,
         request=request,
     )

@@ -5,7 +5,7 @@ to publish changes no row, and its file is no part of the output. A worker that 
 its lease ends, and the next claim takes the chunk.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from typing import Any, final
@@ -23,6 +23,7 @@ from service.jobs.ledger.records import (
     JobState,
     Lease,
     Part,
+    Planned,
 )
 from service.jobs.ledger.tables import chunk, job, worker
 
@@ -152,6 +153,7 @@ class Leases:
                 num_abstained=part.num_abstained,
                 num_quarantined=part.num_quarantined,
                 num_dropped=part.num_dropped,
+                account=part.account.text(),
                 ended_us=now_us,
             )
             if not connection.execute(done).rowcount:
@@ -173,17 +175,26 @@ class Leases:
 
         return self._on_job(lease, enter)
 
-    def publish_plan(self, lease: Lease, plan: str, chunks: Sequence[Chunk]) -> bool:
+    def publish_plan(self, lease: Lease, plan: str, planned: Planned) -> bool:
         """Enter the chunks that a plan, a folder in that of the job, consists of."""
 
         def enter(connection: Connection, now_us: int) -> bool:
             done = held_chunk(lease).values(
-                state=ChunkState.DONE, lease_until_us=None, error_code=None, ended_us=now_us
+                state=ChunkState.DONE,
+                lease_until_us=None,
+                error_code=None,
+                account=planned.account.text(),
+                ended_us=now_us,
             )
             if not connection.execute(done).rowcount:
                 return was_published(connection, lease)
-            if chunks:
-                connection.execute(insert(chunk), [_row(lease.job.id, one) for one in chunks])
+            known = select(chunk.c.number).where(chunk.c.job_id == lease.job.id)
+            done_before = set(connection.scalars(known))
+            rows = [
+                _row(lease.job.id, one) for one in planned.chunks if one.index not in done_before
+            ]
+            if rows:
+                connection.execute(insert(chunk), rows)
             connection.execute(update(job).where(job.c.id == lease.job.id).values(plan=plan))
             note(connection, lease.job.id, "planned", now_us)
             settle(connection, lease.job.id, now_us)

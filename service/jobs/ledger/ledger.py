@@ -1,11 +1,12 @@
 """Jobs as a client sees them: enter, find, watch, cancel, resume, delete."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from typing import Any, final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
+from service.jobs.account import Account
 from service.jobs.ledger.database import Database
 from service.jobs.ledger.journal import (
     RECORD_COLUMNS,
@@ -38,7 +39,16 @@ _MICROSECONDS = 1_000_000
 
 @final
 class Ledger:
-    """What the server and the command line ask of the ledger."""
+    """What the server and the command line ask of the ledger.
+
+    >>> database = Database(f"sqlite:///{folder / 'ledger.sqlite'}", patience_seconds=1)
+    >>> database.create_tables()
+    >>> ledger = Ledger(database)
+    >>> entered = ledger.submit(Submission("1", "{}", "input/input", "a", "icu", "3", "b"))
+    >>> entered.state.value, ledger.num_unfinished()
+    ('queued', 1)
+    >>> database.close()
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -125,6 +135,14 @@ class Ledger:
             lambda connection: [_chunk_record(row) for row in connection.execute(query)]
         )
 
+    def account(self, job_id: str) -> Account:
+        """Return what became of the rows of a job so far: those of its plan, and of its done chunks."""
+        query = select(chunk.c.account).where(
+            chunk.c.job_id == job_id, chunk.c.state == ChunkState.DONE
+        )
+        texts = self._database.read(lambda connection: connection.scalars(query).all())
+        return Account.total(map(Account.of_text, texts))
+
     def events(self, job_id: str, *, after: int, limit: int = 1_000) -> Sequence[EventRecord]:
         """Return what happened to a job after the event of a number, in order."""
         query = (
@@ -171,6 +189,28 @@ class Ledger:
             )
             note(connection, job_id, "state", now_us)
             settle(connection, job_id, now_us)
+
+        return self._change(job_id, change)
+
+    def redo(self, job_id: str, lost: Collection[int]) -> JobRecord | None:
+        """Have chunks filled again whose output was lost; the plan is made again for them.
+
+        The same input gives the same chunks, so the others stay as they are.
+        """
+
+        def change(connection: Connection, _known: JobRecord, now_us: int) -> None:
+            take_leases_back(connection, job_id)
+            own = chunk.c.job_id == job_id
+            undone = chunk.c.number.in_(lost) | (chunk.c.state != ChunkState.DONE)
+            connection.execute(delete(chunk).where(own, chunk.c.number > PLAN, undone))
+            planned = {"state": ChunkState.PENDING, "num_rows": 0, "not_before_us": 0}
+            connection.execute(update(chunk).where(own, chunk.c.number == PLAN).values(**planned))
+            connection.execute(
+                update(job)
+                .where(job.c.id == job_id)
+                .values(state=JobState.QUEUED, plan=None, started_us=None, ended_us=None)
+            )
+            note(connection, job_id, "state", now_us)
 
         return self._change(job_id, change)
 
@@ -233,6 +273,7 @@ def _chunk_record(row: Row[Any]) -> ChunkRecord:
         row.num_abstained,
         row.num_quarantined,
         row.num_dropped,
+        Account.of_text(row.account),
     )
     return ChunkRecord(
         index=row.number,

@@ -4,10 +4,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.jobs.errors import JobsDisabledError
 from service.jobs.folder import make_private
 from service.jobs.ledger.database import Database, DatabaseAwayError
 from service.jobs.ledger.ledger import Ledger
-from service.jobs.problems import JobsDisabledError
 from service.settings import Settings
 
 _SERVER_PATIENCE_SECONDS = 5.0

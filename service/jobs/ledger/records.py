@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.jobs.account import EMPTY_ACCOUNT, Account
+
 
 class JobState(StrEnum):
     """Where a job stands. `deleted` is a tombstone: the files are gone."""
@@ -91,7 +93,7 @@ class Chunk:
 class Part:
     """What came out of a chunk: a file of `num_filled_rows` rows, and how it came about.
 
-    `num_quarantined` subjects have no answer, `num_dropped` observations were not used.
+    `num_quarantined` subjects have no answer, `num_dropped` rows were not used; `account` says why.
     """
 
     name: str
@@ -101,6 +103,15 @@ class Part:
     num_abstained: int
     num_quarantined: int
     num_dropped: int = 0
+    account: Account = EMPTY_ACCOUNT
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Chunks in order, and what became of the rows of the input that are in none of them."""
+
+    chunks: tuple[Chunk, ...]
+    account: Account = EMPTY_ACCOUNT
 
 
 @dataclass(frozen=True)

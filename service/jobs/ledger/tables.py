@@ -19,7 +19,7 @@ from sqlalchemy import (
 PLAN = -1
 """Index of the chunk whose work is to cut the others."""
 
-LEDGER_VERSION = 1
+LEDGER_VERSION = 2
 """Raised with every change of these tables; a ledger of another version is not touched."""
 
 METADATA = MetaData()
@@ -77,6 +77,8 @@ chunk = Table(
     Column("num_abstained", BigInteger, nullable=False, default=0),
     Column("num_quarantined", BigInteger, nullable=False, default=0),
     Column("num_dropped", BigInteger, nullable=False, default=0),
+    # What became of the rows, `service.jobs.account.Account` as JSON; of the plan, too.
+    Column("account", Text),
     Column("started_us", BigInteger),
     Column("ended_us", BigInteger),
     Index("chunk_by_state", "state", "job_id", "number"),

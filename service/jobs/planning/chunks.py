@@ -6,7 +6,7 @@ Of a subject with more than `MAX_ROWS_PER_SUBJECT` one row beyond is kept, so th
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +14,23 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
 from model.files import sha256_of
+from model.records.rows import TimeKind
 from service.jobs.errors import ChunkAlteredError
 from service.jobs.ledger.records import Chunk
-from service.jobs.reading.rows import MAX_ROWS_PER_SUBJECT, SortedRows, TimeKind
+
+MAX_ROWS_PER_SUBJECT: Final = 200_000
+"""A subject with more has no answer."""
 
 _TIME_KIND = b"time_kind"
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+@dataclass(frozen=True)
+class SortedRows:
+    """All rows of some subjects, sorted by subject, and the kind of time that the job has."""
+
+    table: pa.Table
+    time_kind: TimeKind
 
 
 def read_chunk(folder: Path, chunk: Chunk) -> SortedRows:

@@ -18,27 +18,34 @@ import numpy as np
 
 from model.data.variables import Catalogue
 from model.files import sha256_of_all, write_atomically
+from model.records.errors import SourceError
+from model.records.rows import RowBatch, TimeKind, count_kinds, meant_kind
+from model.records.sources.opening import open_source
 from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.query import queryable_channel
 from service.jobs.errors import JobInputError
 from service.jobs.ledger.records import Chunk
 from service.jobs.planning.chunks import cut
 from service.jobs.planning.sorting import SortedRuns
-from service.jobs.reading.rows import Rows, TimeKind, count_kinds, meant_kind
+from service.jobs.planning.source import check_names, source_options
 from service.jobs.request import Grid, JobRequest, TimesTable
-from service.jobs.sources import open_source
 
-_PLAN_VERSION = 1
+_PLAN_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Chunks in the order of their subjects; `ignored` counts the rows left out, by reason."""
+    """Chunks in the order of their subjects.
+
+    `ignored` counts by reason what never became a row, `remarks` by code what the reader of the
+    source remarked; see `model.records.rows.RowBatch`.
+    """
 
     input_sha256: str
     num_rows: int
     num_subjects: int
     ignored: Mapping[str, int]
+    remarks: Mapping[str, int]
     chunks: tuple[Chunk, ...]
     version: int = _PLAN_VERSION
 
@@ -57,6 +64,12 @@ def make_plan(
     tell: Callable[[int], None] = _tell_nobody,
 ) -> Plan:
     """Read the input once, write its chunks and the plan into `folder`, and return the plan.
+
+    >>> source = folder / "in.csv"
+    >>> _ = source.write_text("subject_id,time,variable,value\\na,0,HR,80\\na,1,HR,82\\n")
+    >>> plan = make_plan(source, JobRequest(format="csv"), folder / "plan", catalogue)
+    >>> plan.num_rows, plan.num_subjects, len(plan.chunks)
+    (2, 1, 1)
 
     Parameters
     ----------
@@ -87,14 +100,16 @@ def make_plan(
     chunks = tuple(cut(runs.merged(), folder, meant_kind(read.kinds), chunk_subjects=size))
     shutil.rmtree(working)
     if not chunks:
+        left_out = ", ".join(f"{count} {reason}" for reason, count in read.ignored.items())
         raise JobInputError(
-            f"the input holds no usable row; rows left out, by reason: {dict(read.ignored)}"
+            f"the input holds no usable row; left out, by reason: {left_out or 'none'}"
         )
     plan = Plan(
         input_sha256=sha256_of_all([source] if times is None else [source, times]),
         num_rows=read.num_rows,
         num_subjects=sum(chunk.num_subjects for chunk in chunks),
         ignored=dict(sorted(read.ignored.items())),
+        remarks=dict(sorted(read.remarks.items())),
         chunks=chunks,
     )
     content = json.dumps(asdict(plan), indent=1) + "\n"
@@ -129,19 +144,25 @@ class _Read:
     num_rows: int = 0
     kinds: np.ndarray = field(default_factory=lambda: np.zeros(len(TimeKind), dtype=np.int64))
     ignored: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
 
-    def add(self, rows: Rows) -> None:
-        self.num_rows += rows.batch.num_rows + sum(rows.ignored.values())
+    def add(self, rows: RowBatch) -> None:
+        self.num_rows += rows.num_read
         self.kinds += count_kinds(rows.batch)
         self.ignored.update(rows.ignored)
+        self.remarks.update(rows.remarks)
 
 
 def _all_rows(
     source: Path, times: Path | None, request: JobRequest, catalogue: Catalogue
-) -> Iterator[Rows]:
-    yield from open_source(source, request, catalogue)
-    if times is not None:
-        yield from open_source(times, request, catalogue, is_query=True)
+) -> Iterator[RowBatch]:
+    options = source_options(request)
+    try:
+        yield from open_source(source, options, catalogue)
+        if times is not None:
+            yield from open_source(times, options, catalogue, is_query=True)
+    except SourceError as error:
+        raise JobInputError(str(error)) from error
 
 
 def check_request(request: JobRequest, catalogue: Catalogue, *, has_times: bool) -> None:
@@ -150,8 +171,8 @@ def check_request(request: JobRequest, catalogue: Catalogue, *, has_times: bool)
     Raises
     ------
     JobInputError
-        If a table of times is missing or too many, a grid goes too far, or a variable is not
-        estimated.
+        If a table of times is missing or too many, a grid goes too far, a variable is not
+        estimated, or what is said about the source means nothing.
     """
     if has_times != isinstance(request.fill, TimesTable):
         raise JobInputError(
@@ -163,6 +184,7 @@ def check_request(request: JobRequest, catalogue: Catalogue, *, has_times: bool)
             code=Fault.QUERY_TOO_FAR,
             path="fill.forecast_hours",
         )
+    check_names(request, catalogue)
     if isinstance(request.variables, str):
         return
     for index, name in enumerate(request.variables):

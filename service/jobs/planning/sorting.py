@@ -101,13 +101,13 @@ class _Run:
         return True
 
     @property
-    def last(self) -> str | int:
+    def last(self) -> str:
         """The largest subject that is loaded."""
         assert self._batch is not None
-        found: str | int = self._batch.column("subject_id")[-1].as_py()
+        found: str = self._batch.column("subject_id")[-1].as_py()
         return found
 
-    def take(self, limit: str | int) -> pa.RecordBatch:
+    def take(self, limit: str) -> pa.RecordBatch:
         """Hand over the loaded rows of subjects up to the limit."""
         assert self._batch is not None
         subjects: Iterable[pa.Scalar] = self._batch.column("subject_id")

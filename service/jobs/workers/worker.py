@@ -193,10 +193,10 @@ class Worker:
         try:
             plan.mkdir(mode=0o700)
             report = ReadingReport(self._leases, lease)
-            chunks = self._filler.plan(lease.job, folder, plan, report)
+            planned = self._filler.plan(lease.job, folder, plan, report)
             report.finish()
             sync_tree(plan)
-            was_published = self._leases.publish_plan(lease, plan.name, chunks)
+            was_published = self._leases.publish_plan(lease, plan.name, planned)
         except DatabaseError:
             raise  # it may have been entered: the plan stays
         except Exception:

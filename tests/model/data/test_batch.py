@@ -125,9 +125,9 @@ def test_arrays_have_the_sizes_and_types_of_their_levels(batch: "Batch[np.ndarra
     assert knots == batch.knot_counts.sum()
     for around, size in ((batch.knots, knots), (batch.points, points)):
         for name, array in vars(around).items():
-            shape = (size, 2, channels) if name in ("values", "ages") else (size, channels)
-            assert array.shape == shape, name
-            assert array.dtype == np.float32, name
+            has_sides = name in ("values", "ages", "censoring")
+            assert array.shape == ((size, 2, channels) if has_sides else (size, channels)), name
+            assert array.dtype == (np.int8 if name == "censoring" else np.float32), name
     assert batch.statics.shape == batch.known_statics_mask.shape == COHORT.statics.shape
     assert np.array_equal(batch.known_statics_mask, ~np.isnan(COHORT.statics))
     assert np.all(batch.statics[~batch.known_statics_mask] == 0)

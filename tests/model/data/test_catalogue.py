@@ -84,7 +84,7 @@ def test_the_challenge_comes_first_and_in_its_order() -> None:
 
 
 def test_every_code_is_one_of_loinc_and_stands_once() -> None:
-    items = (*SHIPPED.variables, *SHIPPED.statics)
+    items: tuple[Variable | Static, ...] = (*SHIPPED.variables, *SHIPPED.statics)
     codes = [code for item in items for code in item.codes]
     assert len(set(codes)) == len(codes)
     assert all(is_loinc(code) or "//" in code for code in codes)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -50,34 +51,37 @@ POSITIVE = st.floats(1e-9, 1e9)
 
 
 @st.composite
-def variables(draw: st.DrawFn) -> Variable:
+def fields_of_variables(draw: st.DrawFn) -> dict[str, Any]:
     low, middle, high = sorted(draw(st.lists(POSITIVE, min_size=3, max_size=3, unique=True)))
     typical = st.none() | st.just((low, middle, high))
     bands = st.just((AgeRange(0.0, 0.5, low / 2, high), AgeRange(0.5, 3.0, low, high)))
     conversions = st.tuples(NAMES, POSITIVE, st.floats(-1e6, 1e6))
-    return Variable(
-        name=draw(NAMES),
-        description=draw(WORDS),
-        unit=draw(NAMES),
-        codes=draw(st.sampled_from([(), ("8867-4",), ("8867-4", "SNOMED//1234")])),
-        aliases=tuple(draw(st.lists(NAMES, max_size=1))),
-        plausible_range=(low, high),
-        range_source=draw(WORDS),
-        kind=draw(st.sampled_from([Kind.LEVEL, Kind.AMOUNT, Kind.STATE])),
-        log_offset=draw(st.none() | st.floats(0, 100)),
-        resolution=draw(st.none() | st.just((high - low) / 3)),
-        molar_mass=draw(st.none() | POSITIVE),
-        valence=draw(st.none() | st.integers(1, 4)),
-        conversions=tuple(draw(st.lists(conversions, max_size=2))),
-        age_ranges=draw(st.just(()) | bands),
-        typical=draw(typical),
-    )
+    return {
+        "name": draw(NAMES),
+        "description": draw(WORDS),
+        "unit": draw(NAMES),
+        "codes": draw(st.sampled_from([(), ("8867-4",), ("8867-4", "SNOMED//1234")])),
+        "aliases": tuple(draw(st.lists(NAMES, max_size=1))),
+        "plausible_range": (low, high),
+        "range_source": draw(WORDS),
+        "kind": draw(st.sampled_from([Kind.LEVEL, Kind.AMOUNT, Kind.STATE])),
+        "log_offset": draw(st.none() | st.floats(0, 100)),
+        "resolution": draw(st.none() | st.just((high - low) / 3)),
+        "molar_mass": draw(st.none() | POSITIVE),
+        "valence": draw(st.none() | st.integers(1, 4)),
+        "conversions": tuple(draw(st.lists(conversions, max_size=2))),
+        "age_ranges": draw(st.just(()) | bands),
+        "typical": draw(typical),
+    }
 
 
-@given(variable=variables(), categories=st.sampled_from([(), ("no", "yes")]))
+@given(fields=fields_of_variables(), categories=st.sampled_from([(), ("no", "yes")]))
 def test_a_catalogue_survives_its_table(
-    variable: Variable, categories: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+    fields: dict[str, Any],
+    categories: tuple[str, ...],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    variable = Variable(**fields)
     static = Static(
         name=f"{variable.name} static",
         unit="1",
@@ -116,6 +120,17 @@ def test_little_is_needed(table: Callable[[str], Path]) -> None:
     assert read_catalogue(path).variables == (
         Variable(name="HR", unit="/min", plausible_range=(20.0, 250.0)),
     )
+
+
+def test_a_thousands_comma_is_not_taken_for_a_decimal_one(table: Callable[[str], Path]) -> None:
+    assert faults(table('name,unit,low,high\nALT,U/L,1,"25,000"\n')) == {(2, "high")}
+
+
+def test_categories_need_no_range(table: Callable[[str], Path]) -> None:
+    text = "role,name,unit,low,high,categories\n,HR,/min,20,250,\nstatic,ward,1,,,a; b=c|d; e\n"
+    (ward,) = read_catalogue(table(text)).statics
+    assert ward.plausible_range == (0.0, 2.0)
+    assert [ward.category(word) for word in ("A", "d", "e", "f")] == [0, 1, 2, None]
 
 
 def test_all_faults_of_a_table_are_named_at_once(table: Callable[[str], Path]) -> None:

@@ -11,7 +11,8 @@ from model.data.cells import Cells, Places
 from model.data.neighborhoods import Neighborhoods, neighborhoods
 
 NUM_CHANNELS = 4
-FIELDS = ("values", "ages", "means", "counts")
+NUMBERS = ("values", "ages", "means", "counts")
+FIELDS = (*NUMBERS, "censoring")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,15 @@ class Case:
     def describe(self, *, is_causal: bool) -> "Neighborhoods[np.ndarray]":
         """Return what is under test."""
         return neighborhoods(self.cells, self.places, NUM_CHANNELS, is_causal=is_causal)
+
+
+def _sides(values: np.ndarray) -> np.ndarray:
+    """Return a side that is known from the value alone; 0 for the zero of what is absent."""
+    return np.where(values == 0, 0, np.floor(1000 * values) % 3 - 1)
+
+
+def _cells(places: Places, channels: np.ndarray, values: np.ndarray) -> Cells:
+    return Cells(places, channels, values, _sides(values).astype(np.int8))
 
 
 def random_case(seed: int, *, num_series: int = 4) -> Case:
@@ -40,7 +50,7 @@ def random_case(seed: int, *, num_series: int = 4) -> Case:
     series, times, channels = np.unique(keys, axis=1)
     num_places = generator.integers(1, 30)
     return Case(
-        Cells(Places(series, times / 2), channels, generator.standard_normal(len(series))),
+        _cells(Places(series, times / 2), channels, generator.standard_normal(len(series))),
         Places(
             generator.integers(0, num_series, num_places),
             generator.integers(-4, 16, num_places) / 2,
@@ -63,11 +73,13 @@ def slow_neighborhoods(case: Case, *, is_causal: bool) -> "Neighborhoods[np.ndar
         ]
         for series, time in zip(case.places.series, case.places.times, strict=True)
     ]
-    last, last_age, following, next_age, means, counts = (
-        np.array(rows).transpose(2, 0, 1).astype(np.float32)
-    )
+    last, last_age, following, next_age, means, counts = np.array(rows).transpose(2, 0, 1)
     values, ages = np.stack([last, following], 1), np.stack([last_age, next_age], 1)
-    return Neighborhoods(values, ages, means, counts)
+    sides = _sides(values).astype(np.int8)
+    values, ages, means, counts = (
+        array.astype(np.float32) for array in (values, ages, means, counts)
+    )
+    return Neighborhoods(values, ages, means, counts, sides)
 
 
 def _slow_channel(record: dict[float, float], now: float, *, is_causal: bool) -> list[float]:
@@ -99,7 +111,8 @@ def test_they_are_those_of_a_slow_search(is_causal: bool, seed: int) -> None:
     case = random_case(seed)
     found = case.describe(is_causal=is_causal)
     assert_same(found, slow_neighborhoods(case, is_causal=is_causal), atol=1e-6)
-    assert {getattr(found, name).dtype for name in FIELDS} == {np.dtype(np.float32)}
+    assert {getattr(found, name).dtype for name in NUMBERS} == {np.dtype(np.float32)}
+    assert found.censoring.dtype == np.int8
 
 
 def test_a_value_at_the_place_itself_is_last_and_next() -> None:
@@ -146,6 +159,7 @@ def test_causally_nothing_after_a_place_changes_anything_about_it() -> None:
             Places(case.cells.places.series[~is_later], case.cells.places.times[~is_later]),
             case.cells.channels[~is_later],
             case.cells.values[~is_later],
+            case.cells.censoring[~is_later],
         )
         expected = rows_of(case.describe(is_causal=True), rows)
         # Removed cells of earlier series stand in the running sums: equal but for rounding.
@@ -179,6 +193,7 @@ def test_a_series_alone_has_the_surroundings_that_it_has_in_company(is_causal: b
                     Places(np.zeros(cells.sum(), dtype=int), case.cells.places.times[cells]),
                     case.cells.channels[cells],
                     case.cells.values[cells],
+                    case.cells.censoring[cells],
                 ),
                 Places(np.zeros(places.sum(), dtype=int), case.places.times[places]),
             )

@@ -35,6 +35,15 @@ class Case:
         )
 
 
+def _sides(values: np.ndarray) -> np.ndarray:
+    """Return a side that is known from the value alone; 0 for the zero of what is absent."""
+    return np.where(values == 0, 0, np.floor(1000 * values) % 3 - 1)
+
+
+def _cells(places: Places, channels: np.ndarray, values: np.ndarray) -> Cells:
+    return Cells(places, channels, values, _sides(values).astype(np.int8))
+
+
 def random_case(seed: int) -> Case:
     """Coarse times, so that cells and queries often fall together; sometimes no cell at all."""
     generator = np.random.default_rng(seed)
@@ -44,7 +53,7 @@ def random_case(seed: int) -> Case:
         axis=1,
     )
     return Case(
-        Cells(Places(series, times / 2), channels, generator.standard_normal(len(series))),
+        _cells(Places(series, times / 2), channels, generator.standard_normal(len(series))),
         Places(
             generator.integers(0, NUM_SERIES, num_queries),
             generator.integers(-4, 16, num_queries) / 2,
@@ -74,7 +83,8 @@ def slow_records(case: Case, *, is_causal: bool) -> "OwnRecords[np.ndarray]":
         has_any = len(values) > 0
         moments = [values.mean(), len(values), values.std()] if has_any else [0.0, 0, 0.0]
         rows.append([*(np.stack(arrays) for arrays in zip(*sides, strict=True)), *moments])
-    return OwnRecords(*(np.array(column) for column in zip(*rows, strict=True)))
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    return OwnRecords(*(*columns, _sides(columns[0])))
 
 
 def assert_same(found: "OwnRecords[np.ndarray]", expected: "OwnRecords[np.ndarray]") -> None:

@@ -8,7 +8,7 @@ from typing import final
 
 from service.jobs.errors import ChunkAlteredError
 from service.jobs.folder import JobFolder
-from service.jobs.ledger.records import Chunk, JobRecord, Part
+from service.jobs.ledger.records import Chunk, JobRecord, Part, Planned
 
 LINES_PER_CHUNK = 3
 
@@ -36,7 +36,7 @@ class LineFiller:
 
     def plan(
         self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
-    ) -> Sequence[Chunk]:
+    ) -> Planned:
         lines = folder.source(job.source).read_text().splitlines(keepends=True)
         chunks: list[Chunk] = []
         for start in range(0, len(lines), LINES_PER_CHUNK):
@@ -45,7 +45,7 @@ class LineFiller:
             file.write_text("".join(own))
             chunks.append(Chunk(len(chunks), len(own), len(own), _sha256(file)))
             tell(start + len(own))
-        return chunks
+        return Planned(tuple(chunks))
 
     def fill(self, _job: JobRecord, plan: Path, chunk: Chunk, part: Path, quarantine: Path) -> Part:
         self.before_fill(chunk.index)

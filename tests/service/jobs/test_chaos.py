@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from model.records.sources.options import SourceFormat
 from service.jobs.folder import JobFolder
-from service.jobs.request import Grid, InputFormat, JobRequest
+from service.jobs.request import Grid, JobRequest
 from service.jobs.workers.processes import WorkerProcesses
 from service.settings import Settings
 from tests.service.jobs.chaos import Output, Plant, plant
@@ -22,7 +23,7 @@ from tests.service.jobs.csv_tables import csv_table
 from tests.service.jobs.postgres import postgres_server
 
 NUM_KILLS = 5
-REQUEST = JobRequest(format=InputFormat.CSV, fill=Grid(minutes=5), chunk_subjects=10)
+REQUEST = JobRequest(format=SourceFormat.CSV, fill=Grid(minutes=5), chunk_subjects=10)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """`python -m service impute`: progress and sums on standard error, 0, 1 and 2 as exit status."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,30 @@ def test_failures_end_with_1_and_a_reason(tiny_artifact: Path, tmp_path: Path) -
     )
     assert failed.returncode == 1
     assert "`subject_id` is missing" in failed.stderr
+
+
+def test_output_inside_the_input_is_refused(tiny_artifact: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_parquet(folder / "0.parquet", ROWS)
+    (tmp_path / "link").symlink_to(folder)
+    for out in (folder / "out", folder, tmp_path / "link" / "out"):
+        ran = run(folder, out, "--artifact", tiny_artifact, "--format", "parquet")
+        assert ran.returncode == 2
+        assert "OUT lies inside IN" in " ".join(ran.stderr.split()).replace(" │ │ ", " ")
+    assert [path.name for path in folder.iterdir()] == ["0.parquet"]
+
+
+def test_a_name_that_is_no_text_is_one_clear_error(tiny_artifact: Path, tmp_path: Path) -> None:
+    good, bad = tmp_path / "in.csv", Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff"))
+    write_csv(good, ROWS)
+    bad.mkdir()
+    write_csv(bad / "in.csv", ROWS)
+    for source, out in ((bad / "in.csv", tmp_path / "out"), (good, bad / "out"), (bad, good / "b")):
+        ran = run(source, out, "--artifact", tiny_artifact, "--format", "csv")
+        assert ran.returncode == 2, ran.stderr
+        assert "no UTF-8" in ran.stderr
+        assert "Traceback" not in ran.stderr
 
 
 def test_a_folder_with_anything_else_is_not_touched(tiny_artifact: Path, tmp_path: Path) -> None:

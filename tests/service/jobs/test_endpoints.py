@@ -1,6 +1,7 @@
 """Jobs over HTTP: submit, watch, download, cancel, resume, delete; and what is refused."""
 
 import errno
+import gzip
 import hashlib
 import io
 import json
@@ -204,6 +205,49 @@ def test_input_that_cannot_be_read_fails_the_job_without_an_echo(desk: Desk, bad
     assert MARKER not in answer.text
 
 
+def test_a_gzipped_table_is_read(desk: Desk, finished: str) -> None:
+    times = gzip.compress(b"subject_id,time\n" + TABLE.splitlines()[1].split(b",")[0] + b",1.0\n")
+    job_id = desk.submit(table=gzip.compress(TABLE))
+    asked = {**REQUEST, "fill": {"kind": "times_table"}}
+    form = {
+        "request": (None, json.dumps(asked)),
+        "input": ("x.csv.gz", gzip.compress(TABLE)),
+        "times": ("y", times),
+    }
+    timed = desk.client.post("/v1/jobs", files=form).json()["id"]  # type: ignore[arg-type]
+    desk.work()
+    plain, gzipped = (
+        [one["part_sha256"] for one in desk.get(f"{one}/chunks")["chunks"]]
+        for one in (finished, job_id)
+    )
+    assert gzipped == plain
+    assert desk.get(timed)["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity, br"])
+def test_a_form_that_is_compressed_as_a_whole_is_refused(desk: Desk, encoding: str) -> None:
+    answer = desk.client.post(
+        "/v1/jobs", content=b"", headers={**BOUNDARY, "Content-Encoding": encoding}
+    )
+    problem(answer, 415, "unsupported_content_encoding")
+
+
+@pytest.mark.parametrize("lost", ["parts", "quarantine"])
+def test_a_part_that_was_lost_is_a_clear_problem(desk: Desk, lost: str) -> None:
+    job_id = desk.submit({**REQUEST, "seed": len(lost)})
+    desk.work()
+    assert desk.settings.jobs_dir is not None
+    file = min((desk.settings.jobs_dir / job_id / lost).iterdir())
+    if lost == "parts":
+        file.write_bytes(file.read_bytes()[:-1])
+    else:
+        file.unlink()
+    for path in ("output", "output/0", "quarantine"):
+        problem(desk.client.get(f"/v1/jobs/{job_id}/{path}"), 410, "part_lost")
+    assert desk.client.get(f"/v1/jobs/{job_id}/output/1").status_code == 200
+    problem(desk.client.get(f"/v1/jobs/{job_id}/output/9"), 404, "not_found")
+
+
 @pytest.mark.parametrize("name", ["..", "a" * 32, MARKER, "%2e%2e", "x" * 500, "%00"])
 def test_an_id_that_is_none_is_not_found(desk: Desk, name: str) -> None:
     for verb, below in [("GET", ""), ("GET", "/output"), ("POST", "/cancel"), ("DELETE", "")]:
@@ -259,6 +303,9 @@ def test_an_upload_that_does_not_say_its_length_is_limited_too(desk: Desk) -> No
         {**REQUEST, "format": MARKER},
         {**REQUEST, MARKER: 1},
         {**REQUEST, "fill": {"kind": "grid", "minutes": 0}},
+        {**REQUEST, "fill": {"kind": MARKER}},
+        {**REQUEST, "fill": MARKER},
+        {**REQUEST, "output": MARKER},
         {**REQUEST, "quantile_levels": [0.9, 0.1]},
         {**REQUEST, "fill": {"kind": "times_table"}},
         {**REQUEST, "variables": [MARKER]},
@@ -269,7 +316,8 @@ def test_a_request_without_the_documented_form_is_refused(desk: Desk, request_: 
     before = desk.jobs_dir_names()
     answer = desk.post(request_)
     assert answer.status_code == 422, answer.text
-    assert MARKER not in answer.text
+    for word in (MARKER, "instance of", "tag", "Value error"):
+        assert word not in answer.text
     assert desk.jobs_dir_names() == before
 
 

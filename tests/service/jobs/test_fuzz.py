@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from model.records.sources.options import SourceFormat
 from model.runtime.predictor import Predictor
 from service.inference.answers import Status
 from service.inference.errors import Fault
 from service.jobs.errors import JobInputError
 from service.jobs.filling.answers import Origin
 from service.jobs.planning.plan import make_plan
-from service.jobs.request import InputFormat, JobRequest
+from service.jobs.request import JobRequest
 from tests.catalogues import CHALLENGE
 from tests.service.jobs.tables import Filled, Json, fill, observations, row
 
@@ -162,7 +163,7 @@ def test_any_bytes_are_read_or_refused(
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "in").write_bytes(content)
     try:
-        request = JobRequest(format=InputFormat(input_format))
+        request = JobRequest(format=SourceFormat(input_format))
         plan = make_plan(folder / "in", request, folder / "job", CHALLENGE)
     except JobInputError:
         return

@@ -14,6 +14,7 @@ from service.jobs.ledger.records import (
     JobState,
     Lease,
     Part,
+    Planned,
     Submission,
 )
 from service.jobs.ledger.tables import PLAN
@@ -55,7 +56,7 @@ def planned(ledger: Ledger, leases: Leases, *, num_chunks: int, share: float = 1
     chunks = [Chunk(index, 4, 40, "c" * 64) for index in range(num_chunks)]
     plan = claimed(leases)
     assert (plan.job.id, plan.chunk.index) == (job.id, PLAN)
-    assert leases.publish_plan(plan, "plan-1", chunks)
+    assert leases.publish_plan(plan, "plan-1", Planned(tuple(chunks)))
 
 
 def state(ledger: Ledger) -> JobState:
@@ -138,8 +139,8 @@ def test_a_zombie_cannot_publish_a_plan(ledger: Ledger, leases: Leases, clock: S
     zombie = claimed(leases, "w1")
     clock.seconds += LEASE_SECONDS + 1
     heir = claimed(leases, "w2")
-    assert leases.publish_plan(heir, "plan-2", [Chunk(0, 1, 1, "")])
-    assert not leases.publish_plan(zombie, "plan-1", [Chunk(0, 9, 9, "")])
+    assert leases.publish_plan(heir, "plan-2", Planned((Chunk(0, 1, 1, ""),)))
+    assert not leases.publish_plan(zombie, "plan-1", Planned((Chunk(0, 9, 9, ""),)))
     assert ledger.progress(JOB).num_subjects == 1
 
 

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from model.records.rows import TimeKind
+from model.records.sources.options import SourceFormat
 from model.runtime.predictor import Predictor
 from service.errors import ServiceError
 from service.inference.errors import Fault
@@ -19,8 +21,7 @@ from service.jobs.errors import ChunkAlteredError, JobInputError
 from service.jobs.planning.chunks import chunk_path, cut, read_chunk
 from service.jobs.planning.plan import load_plan, make_plan
 from service.jobs.planning.sorting import SortedRuns
-from service.jobs.reading.rows import TimeKind, schema
-from service.jobs.request import InputFormat, JobRequest
+from service.jobs.request import JobRequest
 from service.jobs.submitting import limited
 from tests.catalogues import CHALLENGE
 from tests.service.jobs.tables import (
@@ -36,7 +37,7 @@ ROWS = observations(7, seed=9, mean_observations=10)
 
 def test_an_altered_chunk_is_refused(tmp_path: Path) -> None:
     source = write_parquet(tmp_path / "in.parquet", ROWS)
-    plan = make_plan(source, JobRequest(format=InputFormat.PARQUET), tmp_path / "job", CHALLENGE)
+    plan = make_plan(source, JobRequest(format=SourceFormat.PARQUET), tmp_path / "job", CHALLENGE)
     assert load_plan(tmp_path / "job") == plan
     (chunk,) = plan.chunks
     assert read_chunk(tmp_path / "job", chunk).table.num_rows == len(ROWS) == chunk.num_rows
@@ -85,7 +86,7 @@ def test_a_table_of_times_is_answered_as_it_asks(predictor: Predictor, tmp_path:
 def test_how_far_a_job_may_ask_is_part_of_the_job(predictor: Predictor, tmp_path: Path) -> None:
     source = write_parquet(tmp_path / "in.parquet", [row("a", 1.0, "HR", 80.0)])
     times = write_parquet(tmp_path / "times.parquet", [{"subject_id": "a", "time": 31.0}])
-    asked = {"fill": {"kind": "times_table"}, "times": times}
+    asked: dict[str, Any] = {"fill": {"kind": "times_table"}, "times": times}
     near = fill(predictor, source, tmp_path / "near", max_outside_hours=29, **asked)
     assert near.quarantined == {"a": Fault.QUERY_TOO_FAR}
     assert fill(predictor, source, tmp_path / "far", max_outside_hours=30, **asked).rows
@@ -94,7 +95,7 @@ def test_how_far_a_job_may_ask_is_part_of_the_job(predictor: Predictor, tmp_path
         fill(predictor, source, tmp_path / "grid", max_outside_hours=29, fill=grid)
     assert (caught.value.code, caught.value.path) == ("query_too_far", "fill.forecast_hours")
     with pytest.raises(JobInputError, match="at most 29"):
-        limited(JobRequest(format=InputFormat.CSV, max_outside_hours=30), max_outside_hours=29)
+        limited(JobRequest(format=SourceFormat.CSV, max_outside_hours=30), max_outside_hours=29)
 
 
 @pytest.mark.parametrize("variables", [["HR", "nonsense"], ["MechVent"]])
@@ -129,7 +130,7 @@ def test_the_grid_covers_the_record(predictor: Predictor, tmp_path: Path) -> Non
 
 def batch_of(subjects: list[str]) -> pa.RecordBatch:
     size = len(subjects)
-    kinds = schema(pa.string())
+    kinds = SCHEMA
     given: dict[str, Any] = {
         "subject_id": subjects,
         "is_query": [False] * size,

@@ -213,6 +213,38 @@ def test_a_finished_job_is_not_done_again_and_another_is_refused(
     assert (code, "the input is not the one" in error) == (1, True)
 
 
+def test_parts_that_were_lost_are_made_again(task: Task, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert task.run(out)[0] == 0
+    (out / "parts" / "000003.parquet").unlink()
+    altered = out / "parts" / "000005.parquet"
+    altered.write_bytes(altered.read_bytes()[:-1] + b"x")
+    (out / "quarantine" / "000007.ndjson").unlink()
+    (out / "quarantine" / "000009.ndjson").write_text("{}\n")
+    times = {file.stem: file.stat().st_mtime_ns for file in (out / "parts").iterdir()}
+    code, error = task.run(out)
+    assert code == 0, error
+    assert "made again: 4 of" in error
+    assert published(out) == task.expected
+    now = {file.stem: file.stat().st_mtime_ns for file in (out / "parts").iterdir()}
+    made_again = {name for name, time_ns in now.items() if times.get(name) != time_ns}
+    assert made_again == {"000003", "000005", "000007", "000009"}
+    assert "made again" not in task.run(out)[1]
+
+
+def test_a_part_that_is_lost_before_the_end_is_made_again(task: Task, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with task.start(out) as process:
+        wait_for_parts(out, 2, process)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=WAIT_SECONDS)
+    (out / "parts" / "000000.parquet").unlink()
+    code, error = task.run(out)
+    assert code == 0, error
+    assert "made again: 1 of" in error
+    assert published(out) == task.expected
+
+
 def test_input_that_cannot_be_read_fails_the_command(task: Task, tmp_path: Path) -> None:
     source = tmp_path / "table.csv"
     source.write_bytes(b"a,b\n1,Xanadu\n")

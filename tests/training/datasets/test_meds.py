@@ -1,6 +1,7 @@
 """The directory format: what is written is read, in one piece, and nothing else is overwritten."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from model.data.variables import Catalogue
 from model.records.clocks import RELATIVE_ANCHOR
 from tests.catalogues import CHALLENGE
 from tests.training.datasets.raw import raw_table
@@ -34,9 +36,13 @@ def table() -> pd.DataFrame:
 
 
 def write(
-    directory: Path, table: pd.DataFrame, *, anchor: datetime | None = RELATIVE_ANCHOR
+    directory: Path,
+    table: pd.DataFrame,
+    *,
+    anchor: datetime | None = RELATIVE_ANCHOR,
+    catalogue: Catalogue = CHALLENGE,
 ) -> Path:
-    write_meds(directory, table, name="tiny", anchor=anchor, catalogue=CHALLENGE)
+    write_meds(directory, table, name="tiny", anchor=anchor, catalogue=catalogue)
     return directory
 
 
@@ -90,7 +96,7 @@ def test_the_files_are_meds(tmp_path: Path, table: pd.DataFrame) -> None:
         "unit": "string",
     }
     codes = pq.read_table(out / "metadata" / "codes.parquet").to_pandas().set_index("code")
-    assert codes.loc["HR", "parent_codes"].tolist() == ["LOINC//8867-4"]
+    assert codes.loc["HR", "parent_codes"].tolist()[0] == "LOINC//8867-4"
     assert codes.loc["SaO2", "parent_codes"].tolist()[0] == "LOINC//2708-6"
     assert codes.loc["age_years", "unit"] == "a"
     assert set(codes.index) == {v.name for v in CHALLENGE} | {s.name for s in CHALLENGE.statics}
@@ -110,6 +116,64 @@ def test_a_subject_with_statics_alone_is_no_series(tmp_path: Path, table: pd.Dat
 
 def test_an_empty_table_is_an_empty_cohort(tmp_path: Path, table: pd.DataFrame) -> None:
     assert len(read_cohort(write(tmp_path / "out", table.iloc[:0])).cohort) == 0
+
+
+def test_a_data_set_carries_its_catalogue(tmp_path: Path, table: pd.DataFrame) -> None:
+    own = CHALLENGE.select(("Temp", "HR", "K", "FiO2", "sex", "age_years"))
+    dataset = read_cohort(write(tmp_path / "out", table, catalogue=own))
+    assert dataset.catalogue == own
+    names = [own[channel].name for channel in dataset.cohort.channels]
+    assert names == ["FiO2", "HR", "K", "HR", "Temp"]
+    assert dataset.cohort.statics[0, own.static_positions["age_years"]] == 63.5
+
+
+def test_an_edited_catalogue_is_refused_and_is_other_data(
+    tmp_path: Path, table: pd.DataFrame
+) -> None:
+    out = write(tmp_path / "out", table)
+    wider = [replace(one, description="edited") for one in CHALLENGE]
+    other = write(tmp_path / "other", table, catalogue=Catalogue(tuple(wider), CHALLENGE.statics))
+    assert read_cohort(out).sha256 != read_cohort(other).sha256
+    (out / "metadata" / "catalogue.csv").write_bytes(
+        (other / "metadata" / "catalogue.csv").read_bytes()
+    )
+    with pytest.raises(NotADatasetError, match=r"catalogue\.csv.*sha256"):
+        read_cohort(out)
+
+
+def test_a_data_set_of_an_older_version_is_refused_and_can_be_replaced(
+    tmp_path: Path, table: pd.DataFrame
+) -> None:
+    out = write(tmp_path / "out", table)
+    path = out / "metadata" / "dataset.json"
+    content = json.loads(path.read_text())
+    del content["files"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(NotADatasetError, match="older version"):
+        read_cohort(out)
+    assert len(read_cohort(write(out, table)).cohort) == 2
+
+
+def test_limits_keep_their_side(tmp_path: Path, table: pd.DataFrame) -> None:
+    sides = {("K", -3): "<", ("HR", 9): ">"}
+    keys = zip(table["code"], table["subject_id"], strict=True)
+    with_limits = table.assign(comparator=[sides.get(key) for key in keys])
+    out = write(tmp_path / "out", with_limits)
+    assert pq.read_schema(out / "data" / "0.parquet").field("comparator").type == "string"
+    cohort = read_cohort(out).cohort
+    found = zip(cohort.values.tolist(), cohort.censoring.tolist(), strict=True)
+    assert list(found) == [(0.21, 0), (60.0, 0), (4.1, -1), (91.0, 1), (36.6, 0)]
+    with pytest.raises(DatasetError, match="comparator"):
+        write(tmp_path / "bad", table.assign(comparator="<="))
+
+
+def test_a_subject_has_the_name_that_the_source_gave_it(
+    tmp_path: Path, table: pd.DataFrame
+) -> None:
+    names = [(-3, 'Bed 1, "left"\nNA')]
+    out = tmp_path / "out"
+    write_meds(out, table, name="tiny", anchor=None, catalogue=CHALLENGE, subject_names=names)
+    assert read_cohort(out).cohort.subject_ids == (names[0][1], "9")
 
 
 def test_an_older_data_set_is_replaced_whole(tmp_path: Path, table: pd.DataFrame) -> None:

@@ -299,7 +299,7 @@ def _variable(name: str, code: str) -> Variable:
         name=name,
         description=name,
         unit="1",
-        loinc=code,
+        codes=(code,),
         plausible_range=(0.0, 1.0),
         range_source="test",
     )
@@ -319,7 +319,7 @@ def test_the_code_that_is_known_is_chosen_among_several(tmp_path: Path) -> None:
     assert read(tmp_path, resource).only["variable"] == "1-8"
     known = Catalogue((_variable("HR", "8867-4"),), ())
     assert read(tmp_path, resource, catalogue=known).only["variable"] == "8867-4"
-    codes = CodeMap({"http://snomed.info/sct//364075005": Target("HR", "/min")})
+    codes = CodeMap({"SNOMED//364075005": Target("HR", "/min")})
     options = SourceOptions(format=SourceFormat.FHIR, codes=codes)
     bare = observation(code=concept, valueQuantity={"value": 92})
     row = read(tmp_path, bare, options=options, catalogue=known).only
@@ -417,6 +417,9 @@ def test_every_way_to_write_the_same_resources_gives_the_same_rows(tmp_path: Pat
     expected = read(tmp_path, *resources).rows
     ways = {
         "a.json": json.dumps(_bundle(*({"resource": one} for one in resources))).encode(),
+        "bundle.json": json.dumps(
+            _bundle(*({"resource": one} for one in resources)), indent=1
+        ).encode("utf-16"),
         "b.json": "\n".join(json.dumps(one) for one in resources).encode(),
         "c.ndjson.gz": gzip.compress("\r\n".join(json.dumps(one) for one in resources).encode()),
         "d.ndjson": json.dumps(
@@ -555,3 +558,10 @@ def test_a_static_of_the_catalogue_is_known_too(tmp_path: Path) -> None:
     assert (
         read(tmp_path, observation(code=concept), catalogue=known).only["variable"] == "height_cm"
     )
+
+
+def test_a_bundle_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    whole = json.dumps(_bundle({"resource": observation()}), indent=1)
+    (tmp_path / "cut.json").write_text(whole[:-20])
+    with pytest.raises(SourceError, match="cut off"):
+        read_file(tmp_path / "cut.json")

@@ -19,22 +19,22 @@ class Refusal:
 
 @final
 class Refusals:
-    """The refused series of a chunk, by number."""
+    """The refused subjects of a chunk, by number."""
 
-    def __init__(self, num_series: int) -> None:
+    def __init__(self, num_subjects: int) -> None:
         self._first: dict[int, Refusal] = {}
-        self._is_refused = np.zeros(num_series, dtype=bool)
+        self._is_refused = np.zeros(num_subjects, dtype=bool)
 
-    def add(self, series: Int[np.ndarray, " any"], fault: Fault | str, detail: str) -> None:
-        """Refuse some series, each given once or more often; those refused before keep their fault."""
+    def add(self, subjects: Int[np.ndarray, " any"], fault: Fault | str, detail: str) -> None:
+        """Refuse some subjects, each given once or more often; those refused before keep their fault."""
         refusal = Refusal(str(fault), detail)
-        for one in np.unique(series).tolist():
+        for one in np.unique(subjects).tolist():
             self._first.setdefault(one, refusal)
-        self._is_refused[series] = True
+        self._is_refused[subjects] = True
 
     @property
-    def is_refused(self) -> Bool[np.ndarray, " series"]:
-        """Whether each series is refused."""
+    def is_refused(self) -> Bool[np.ndarray, " subject"]:
+        """Whether each subject is refused."""
         return self._is_refused
 
     def items(self) -> list[tuple[int, Refusal]]:

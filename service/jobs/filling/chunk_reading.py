@@ -1,0 +1,150 @@
+"""From the rows of a chunk to series, by the rules of all doors, and which subjects are refused.
+
+A long record is several series, cut at its silences: the pieces of its subject. What a piece is and
+what becomes of a row is said by `model.records.reading`; here is what a job adds: a limit of rows, the
+table of query times, and which subjects are refused.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Float, Int
+
+from model.data.reasons import Reason
+from model.data.series import Cohort
+from model.data.variables import Catalogue
+from model.records.clocks import Clocks
+from model.records.explaining import ALLOWED_BY_STRICT, explain
+from model.records.placing import place_times
+from model.records.reading import ReadingRules, Records, read_records
+from model.records.row_columns import RowColumns
+from model.records.times import Times
+from service.inference.errors import Fault
+from service.jobs.account import Account
+from service.jobs.filling.refusals import Refusals
+from service.jobs.planning import chunks
+from service.jobs.planning.chunks import SortedRows
+from service.jobs.request import JobRequest
+
+_CODES = frozenset(Fault)
+
+
+@dataclass(frozen=True)
+class AskedTimes:
+    """The rows of a table of query times whose subject has a piece: where they lie.
+
+    `outside_hours` is how far a time lies before or after its piece. Hours are NaN, and `faults` not
+    `Reason.KEPT`, where there is no usable time.
+    """
+
+    subjects: Int[np.ndarray, " asked"]
+    pieces: Int[np.ndarray, " asked"]
+    hours: Float[np.ndarray, " asked"]
+    outside_hours: Float[np.ndarray, " asked"]
+    faults: Int[np.ndarray, " asked"]
+
+
+@dataclass(frozen=True)
+class ReadChunk:
+    """The pieces of all subjects of a chunk. `pieces` has the number of each piece's subject.
+
+    A subject without a piece is refused.
+    """
+
+    subject_ids: pa.Array
+    cohort: Cohort
+    clocks: Clocks
+    pieces: Int[np.ndarray, " piece"]
+    asked: AskedTimes
+    refusals: Refusals
+    account: Account
+
+
+def read_chunk_rows(rows: SortedRows, request: JobRequest, catalogue: Catalogue) -> ReadChunk:
+    """Read every subject of a chunk."""
+    subject_ids, subjects = _subjects(rows.table)
+    num_subjects = len(subject_ids)
+    refusals = Refusals(num_subjects)
+    limit = chunks.MAX_ROWS_PER_SUBJECT
+    refusals.add(
+        np.flatnonzero(np.bincount(subjects, minlength=num_subjects) > limit),
+        Fault.TOO_MANY_OBSERVATIONS,
+        f"a subject may have {limit} rows; split it",
+    )
+    is_query = rows.table.column("is_query").to_numpy()
+    whole = RowColumns.of(rows.table, subjects, num_subjects)
+    told = whole.take(~is_query) if is_query.any() else whole
+    rules = ReadingRules(time_kind=rows.time_kind, accepted_units=request.accepted_units)
+    records = read_records(told, subject_ids.to_pylist(), catalogue, rules)
+    _refuse_nothing_left(records, told, catalogue, refusals)
+    if request.strict:
+        _refuse_changes(records, told, refusals)
+    return ReadChunk(
+        subject_ids,
+        records.cohort,
+        records.clocks,
+        records.piece_subjects,
+        _asked(whole.times.take(is_query), subjects[is_query], records),
+        refusals,
+        Account.of_rows(records.drops(catalogue), records.remarks),
+    )
+
+
+def _subjects(table: pa.Table) -> tuple[pa.Array, Int[np.ndarray, " row"]]:
+    """Return the distinct subjects of sorted rows, and the number of each row's."""
+    subjects = table.column("subject_id").combine_chunks()
+    is_new = np.ones(len(subjects), dtype=bool)
+    is_new[1:] = pc.not_equal(subjects[1:], subjects[:-1]).to_numpy(zero_copy_only=False)
+    return subjects.filter(pa.array(is_new)), np.cumsum(is_new) - 1
+
+
+def _refuse_nothing_left(
+    records: Records, rows: RowColumns, catalogue: Catalogue, refusals: Refusals
+) -> None:
+    """Refuse the subjects without a piece, each for the reason of its first row, as a posted series."""
+    is_empty = np.ones(rows.num_subjects, dtype=bool)
+    is_empty[records.piece_subjects] = False
+    is_descriptor = (records.static_positions >= 0) | records.meanings.is_birth
+    own = np.flatnonzero(is_empty[rows.subjects] & ~is_descriptor)
+    subjects, firsts = np.unique(rows.subjects[own], return_index=True)
+    for subject, row in zip(subjects.tolist(), own[firsts].tolist(), strict=True):
+        reason, channel = Reason(int(records.fates[row])), int(records.channels[row])
+        code = Fault(reason.code) if reason.code in _CODES else Fault.NO_OBSERVATIONS
+        sentence = explain(reason, catalogue[channel] if channel >= 0 else None)
+        refusals.add(np.array([subject]), code, f"no observation is left; {sentence}")
+    refusals.add(
+        np.flatnonzero(is_empty),
+        Fault.NO_OBSERVATIONS,
+        "there is no observation, only descriptors or query times",
+    )
+
+
+def _refuse_changes(records: Records, rows: RowColumns, refusals: Refusals) -> None:
+    """Refuse the subjects with a row that `strict` does not allow, and name what became of them."""
+    is_allowed: Bool[np.ndarray, " row"] = np.isin(records.fates, list(ALLOWED_BY_STRICT))
+    found: dict[int, Counter[str]] = {}
+    own = np.flatnonzero(~is_allowed)
+    for subject, fate in zip(rows.subjects[own].tolist(), records.fates[own].tolist(), strict=True):
+        found.setdefault(subject, Counter())[Reason(fate).code] += 1
+    for subject, counts in found.items():
+        summary = ", ".join(f"{code}: {count}" for code, count in sorted(counts.items()))
+        refusals.add(
+            np.array([subject]),
+            Fault.REFUSED_BY_STRICT,
+            f"`strict` refuses what would not be used as it was given ({summary})",
+        )
+
+
+def _asked(times: Times, subjects: Int[np.ndarray, " asked"], records: Records) -> AskedTimes:
+    placed = place_times(times, subjects, records.cohort, records.clocks, records.piece_subjects)
+    has_piece = placed.pieces >= 0
+    return AskedTimes(
+        subjects[has_piece],
+        placed.pieces[has_piece],
+        placed.hours[has_piece],
+        placed.outside_hours[has_piece],
+        placed.faults[has_piece],
+    )

@@ -1,1 +1,0 @@
-"""From the rows of a source to cleaned series, columnar."""

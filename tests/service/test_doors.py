@@ -1,0 +1,34 @@
+"""The examples in the docstrings of the doors run."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+from model.data.catalogue import CATALOGUE
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "app",
+        "jobs.folder",
+        "jobs.ledger.ledger",
+        "jobs.planning.plan",
+        "jobs.request",
+        "jobs.submitting",
+        "openapi",
+        "registry.loading",
+        "registry.registry",
+        "server",
+        "slices",
+        "wire",
+    ],
+)
+def test_the_examples_run(name: str, tiny_artifact: Path, tmp_path: Path) -> None:
+    given = {"artifact": tiny_artifact, "catalogue": CATALOGUE, "folder": tmp_path}
+    module = importlib.import_module(f"service.{name}")
+    found = doctest.testmod(module, extraglobs=given)
+    assert found.attempted
+    assert not found.failed
