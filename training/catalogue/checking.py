@@ -73,9 +73,10 @@ def _of_unit(variable: Variable) -> Iterator[str]:
 
 def _of_numbers(variable: Variable) -> Iterator[str]:
     low, high = variable.plausible_range
-    if variable.typical is not None:
-        _, median, _ = variable.typical
-        if median in (low, high):
+    if variable.typical is not None and variable.kind is Kind.LEVEL:
+        # Zero, and a share of all, are ends that nothing lies beyond.
+        ends = {end for end in (low, high) if end not in (0.0, 1.0, 100.0)}
+        if variable.typical[1] in ends:
             yield "the range ends at the typical median: values beyond it are not used"
     if variable.log_offset is None and low > 0 and high > 1000 * low:
         yield "the range spans more than a factor of 1,000: consider the transform log"
