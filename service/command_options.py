@@ -64,17 +64,11 @@ def read_settings(**given: Any) -> "Settings":
 
 def load(settings: "Settings") -> "Predictor":
     """Load before anything else starts, so that a bad artifact is an error of the command."""
-    from service.registry.loading import open_predictor
+    from service.registry.loading import open_as_set
 
     if settings.artifact is None:
         raise typer.BadParameter("give --artifact DIR, or set LACUNA_ARTIFACT")
-    return open_predictor(
-        settings.artifact,
-        backend=settings.backend,
-        device=settings.device,
-        num_threads=settings.num_threads,
-        own_process=settings.model_process,
-    )
+    return open_as_set(settings.artifact, settings, own_process=settings.model_process)
 
 
 def failed(message: str) -> typer.Exit:

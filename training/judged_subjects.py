@@ -113,5 +113,6 @@ def _complaint(judged: JudgedSubjects, num_subjects: int) -> str:
         )
     return (
         f"training or tuning saw every one of the {num_subjects:,} subjects, so nobody is left to "
-        "judge; --part all judges them, and says that its figures are not held out"
+        "judge; --part all judges them, and says that its figures are not held out. If these are "
+        "other people with the same identifiers, import them with identifiers of their own"
     )

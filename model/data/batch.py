@@ -232,6 +232,16 @@ class _Knots:
 
 
 def _distinct(asked: Places) -> tuple[Places, Int[np.ndarray, " entry"]]:
-    """Return the distinct places in order, and the place of each entry."""
-    keys, owners = np.unique(asked.keys, return_inverse=True)
-    return Places(keys.real.astype(np.int64), keys.imag), owners
+    """Return the distinct places in order, and the place of each entry.
+
+    Entries of one place that follow one another are one run. Where the runs are in order, as those
+    of a query that goes point by point, there is nothing to sort.
+    """
+    is_new = np.ones(len(asked.series), dtype=bool)
+    is_new[1:] = (np.diff(asked.series) != 0) | (np.diff(asked.times) != 0)
+    runs, run_of_entry = Places(asked.series[is_new], asked.times[is_new]), np.cumsum(is_new) - 1
+    keys = runs.keys
+    if np.all(keys[1:] > keys[:-1]):
+        return Places(runs.series.astype(np.int64), runs.times), run_of_entry
+    keys, owners = np.unique(keys, return_inverse=True)
+    return Places(keys.real.astype(np.int64), keys.imag), owners[run_of_entry]

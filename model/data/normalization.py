@@ -45,8 +45,12 @@ class Normalization:
 
     @classmethod
     def fit(cls, cohort: Cohort, catalogue: Catalogue) -> "Normalization":
-        """Estimate from a training cohort."""
-        low, high = np.array([variable.plausible_range for variable in catalogue]).T
+        """Estimate from a training cohort.
+
+        An answer stays inside the plausible range of adults, widened to the values that the cohort
+        holds of other ages.
+        """
+        low, high = catalogue.plausible_ranges.copy()
         offset = np.array(
             [np.nan if item.log_offset is None else item.log_offset for item in catalogue]
         )
@@ -63,6 +67,9 @@ class Normalization:
         resolution = np.array(
             [np.nan if item.resolution is None else item.resolution for item in catalogue]
         )
+        # What is plausible for a newborn lies outside the range of adults.
+        np.minimum.at(low, cohort.channels, cohort.values)
+        np.maximum.at(high, cohort.channels, cohort.values)
         grid = np.where([item.kind is Kind.ORDINAL for item in catalogue], resolution, np.nan)
         return cls(loc, scale, offset, low, high, static_loc, static_scale, resolution, grid)
 

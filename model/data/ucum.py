@@ -153,29 +153,46 @@ def factors(text: str) -> tuple[Factor, ...]:
 
 
 def _factors(text: str) -> Iterator[Factor]:
-    # The sign of the power changes behind a solidus and, for a whole bracket, before it.
-    signs, sign, position = [1], 1, 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise UnitError("this text is no unit")
-        position = match.end()
-        operator = match["operator"]
-        if operator is None:
-            yield Factor(
-                _symbol(match), sign * signs[-1] * int((match["exponent"] or "1").strip("*^"))
-            )
-        elif operator == "(":
+    # `sign` is that of the next factor; a bracket keeps the sign before it for its end.
+    signs, sign, before = [1], 1, "."
+    for match in _tokens(text):
+        token = match[0]
+        if match["operator"] is None:
+            if not _may_follow(match, before):
+                raise UnitError("two factors stand beside each other without an operator")
+            exponent = int((match["exponent"] or "1").strip("*^"))
+            yield Factor(_symbol(match), sign * signs[-1] * exponent)
+        elif token == "(":
+            if before not in ("(", ".", "/"):
+                raise UnitError("a bracket stands behind a factor without an operator")
             signs.append(signs[-1] * sign)
             sign = 1
-        elif operator == ")":
+        elif token == ")":
             if len(signs) == 1:
                 raise UnitError("a bracket is closed that was not opened")
             signs.pop()
         else:
-            sign = -1 if operator == "/" else 1
+            sign = -1 if token == "/" else 1
+        before = token
     if len(signs) > 1:
         raise UnitError("a bracket is not closed")
+
+
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise UnitError("this text is no unit")
+        yield match
+        position = match.end()
+
+
+def _may_follow(match: re.Match[str], before: str) -> bool:
+    """Whether a factor may stand behind this token: a number takes a symbol, all an annotation."""
+    if before in ("(", ".", "/") or match["annotation"] is not None:
+        return True
+    return match["symbol"] is not None and before[0].isdigit()
 
 
 def _symbol(match: re.Match[str]) -> str:

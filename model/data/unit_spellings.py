@@ -27,7 +27,7 @@ from model.data.ucum import (
 from model.errors import UnitError
 
 _MAX_LENGTH = 60
-_MAX_READINGS = 64
+_MAX_READINGS = 512
 
 # Whole units, without regard to case and spaces.
 _WHOLE = MappingProxyType(
@@ -51,6 +51,10 @@ _WHOLE = MappingProxyType(
         "°c": "Cel",
         "c": "Cel",
         "celsius": "Cel",
+        "celcius": "Cel",
+        "degreecelsius": "Cel",
+        "degreescelsius": "Cel",
+        "degreesfahrenheit": "[degF]",
         "degf": "[degF]",
         "deg.f": "[degF]",
         "degreesf": "[degF]",
@@ -108,6 +112,13 @@ _WORDS = MappingProxyType(
         "litres": ("L",),
         "cc": ("mL",),
         "ccm": ("mL",),
+        "mls": ("mL",),
+        "milliliter": ("mL",),
+        "milliliters": ("mL",),
+        "mmole": ("mmol",),
+        "mmoles": ("mmol",),
+        "umole": ("umol",),
+        "mosmol": ("mosm",),
         "mval": ("meq",),
         "val": ("eq",),
         "iu": ("[iU]", "U"),
@@ -116,6 +127,8 @@ _WORDS = MappingProxyType(
         "u": ("U", "[iU]"),
         "mu": ("mU", "m[iU]"),
         "uu": ("uU", "u[iU]"),
+        "ku": ("kU", "k[iU]"),
+        "kiu": ("k[iU]", "kU"),
         "unit": ("U", "[iU]"),
         "units": ("U", "[iU]"),
         "[iu]": ("[iU]", "U"),
@@ -168,11 +181,20 @@ _WORDS = MappingProxyType(
         "volt": ("V",),
     }
 )
-# A large number of cells by one letter. The case matters: a small m or g is a milli or a gram.
-_THOUSANDS = MappingProxyType(
-    dict.fromkeys(("K", "k", "thou", "thousand", "Thous", "Tsd"), "10*3")
-    | dict.fromkeys(("M", "mill", "mil", "million", "Mill", "Mio"), "10*6")
-    | {"G": "10*9", "Giga": "10*9", "T": "10*12", "Tera": "10*12"}
+# A large number of cells by a letter, in which the case matters (a small g is a gram), or a word.
+_LETTERS = MappingProxyType(
+    {"K": "10*3", "k": "10*3", "M": "10*6", "m": "10*6", "G": "10*9", "T": "10*12"}
+)
+_NUMERALS = MappingProxyType(
+    dict.fromkeys(("thou", "thous", "thousand", "tsd"), "10*3")
+    | dict.fromkeys(("mil", "mill", "million", "mio"), "10*6")
+    | dict.fromkeys(("giga", "gpt"), "10*9")
+    | dict.fromkeys(("tera", "tpt"), "10*12")
+)
+# Molar concentrations, in which the case matters: mm is a length.
+_MOLAR = MappingProxyType(
+    {"mM": "mmol/L", "uM": "umol/L", "nM": "nmol/L", "pM": "pmol/L"}
+    | {"mM/L": "mmol/L", "uM/L": "umol/L", "nM/L": "nmol/L"}
 )
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -180,16 +202,21 @@ _RULES = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"\s+", " "),
+        (r"\*\*", "^"),
+        (r"^%\s.*", "%"),
+        (r"\bsq\.?\s?m\b|\bsqm\b", "m2"),
         (r"\s*\bper\b\s*", "/"),
         (r"\s*/\s*", "/"),
         (r"[·⋅]|(?<=[A-Za-z])\*(?=[A-Za-z])", "."),
-        # 10^9, 10E9, 10**9, x10e9 and x 10*9 are UCUM's 10*9.
-        (r"(?:[x×X]\s?)?(?<![0-9.])10\s?(?:\^|\*\*|\*|[eE])\s?\+?(-?\d+)", r"10*\1 "),
+        # 10^9, 10E9, x10e9, 10x9, 10(9) and 10 9/ are UCUM's 10*9.
+        (r"(?:[x×X]\s?)?(?<![0-9.])10\s?(?:\^|\*|[eExX]|exp)\s?\+?(-?\d+)", r"10*\1 "),
+        (r"(?:[x×X]\s?)?(?<![0-9.])10\s?\((\d+)\)", r"10*\1 "),
+        (r"(?:[x×X]\s?)?(?<![0-9.])10 (\d)(?=/)", r"10*\1 "),
         (r"(?<![\w.])1?[eE]\+?(\d+)(?=/)", r"10*\1 "),
-        (r"\(?1[.,]73\s?m(?:\^|\*\*|\*)?2\)?", "{1.73_m2}"),
+        (r"\(?1[.,]73\s?m(?:\^|\*)?2\)?", "{1.73_m2}"),
         (r"(?<=[A-Za-z])\s?(?:FEU|feu)\b|(?<=kg) ?H2O\b", ""),
         (r"/c(?:u\s?)?mm\b", "/mm3"),
-        (r"(?<=/)mm(?:\^|\*\*|\*)3|(?<=/)mm3", "uL"),
+        (r"(?<=/)mm(?:\^|\*)3|(?<=/)mm3", "uL"),
     )
 )
 
@@ -200,7 +227,7 @@ def normalized(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).replace("\N{GREEK SMALL LETTER MU}", "u")
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    return text.strip()
+    return text.strip().rstrip(".")
 
 
 @lru_cache(maxsize=4096)
@@ -209,9 +236,11 @@ def readings(text: str) -> tuple[Measure, ...]:
     if len(text) > _MAX_LENGTH:
         return ()
     plain = normalized(text)
+    if re.search(r"[0-9] [0-9]", plain):
+        return ()
     squeezed = plain.replace(" ", "")
     found = [measure(squeezed)] if squeezed != text and _is_ucum(squeezed) else []
-    whole = _WHOLE.get(squeezed.casefold())
+    whole = _MOLAR.get(squeezed) or _WHOLE.get(squeezed.casefold())
     if whole is not None:
         found.append(measure(whole))
     try:
@@ -255,8 +284,9 @@ def _meanings(term: Factor) -> Iterator[Measure]:
     folded = symbol.casefold()
     if folded in _COUNTED:
         yield ONE
-    if symbol in _THOUSANDS:
-        yield number(_THOUSANDS[symbol])
+    numeral = _LETTERS.get(symbol) or _NUMERALS.get(folded)
+    if numeral is not None and term.power == 1:
+        yield number(numeral)
     for word in _WORDS.get(folded, ()):
         unit = atom(word)
         if unit is not None:

@@ -51,9 +51,8 @@ _OFFERED = (
     ("g/L", 0.5, 200.0),
     ("mg/L", 0.3, 500.0),
     ("ug/dL", 5.0, 500.0),
-    ("ug/L", 0.001, 10_000.0),
-    ("ug/mL", 0.01, 1000.0),
-    ("ng/mL", 0.001, 10_000.0),
+    ("ug/L", 0.001, 5000.0),
+    ("ng/mL", 0.001, 5000.0),
     ("ng/L", 1.0, 100_000.0),
     ("pg/mL", 1.0, 100_000.0),
     ("U/L", 1.0, 10_000.0),
@@ -68,8 +67,7 @@ _OFFERED = (
     ("K", 250.0, 350.0),
     ("%", 0.01, 200.0),
     ("1", 0.0, 20.0),
-    ("L/L", 0.01, 1.0),
-    ("mmol/mol", 1.0, 500.0),
+    ("L/L", 0.2, 0.45),
     ("mL", 1.0, 10_000.0),
     ("L", 0.005, 20.0),
     ("kg", 0.3, 500.0),
@@ -85,14 +83,15 @@ _OFFERED = (
     ("10*6/uL", 0.5, 20.0),
     ("10*12/L", 0.5, 20.0),
     ("/min", 1.0, 1000.0),
-    ("L/min", 0.05, 200.0),
+    ("L/min", 0.1, 200.0),
     ("mL/min", 1.0, 50_000.0),
-    ("mL/h", 0.1, 10_000.0),
-    ("s", 1.0, 1000.0),
-    ("a", 0.0, 130.0),
-    ("mo", 0.0, 1500.0),
-    ("wk", 0.0, 7000.0),
-    ("d", 0.0, 50_000.0),
+    ("mL/h", 0.1, 2000.0),
+    ("s", 0.1, 1000.0),
+    ("ms", 1.0, 10_000.0),
+    ("a", 0.01, 130.0),
+    ("mo", 0.1, 1500.0),
+    ("wk", 0.1, 7000.0),
+    ("d", 0.1, 50_000.0),
     ("fL", 10.0, 300.0),
     ("pg", 5.0, 100.0),
     ("mosm/kg", 100.0, 600.0),
@@ -126,6 +125,14 @@ def conversion(variable: Variable, unit: str | None) -> Conversion:
     UnitError
         If there is no conversion, or two meanings of the text have different ones. The message
         names the units that are accepted.
+
+    Examples
+    --------
+    >>> from model.data.catalogue import shipped_catalogue
+    >>> catalogue = shipped_catalogue()
+    >>> glucose = catalogue[catalogue.channel("Glucose")]
+    >>> round(conversion(glucose, "mmol/l")(5.5), 1)
+    99.1
     """
     if unit is None or unit == variable.unit:
         return IDENTITY
@@ -211,24 +218,32 @@ def _conversion(owner: _Owner, unit: str) -> Conversion:
 
 def _find(owner: _Owner, unit: str) -> list[Conversion]:
     """Return the conversions that a text may stand for: those of the variable, else by dimension."""
-    listed = [Conversion(f, o) for name, f, o in owner.conversions if _same(name, unit)]
+    plain = _plain(unit)
+    listed = [
+        Conversion(f, o)
+        for name, f, o in owner.conversions
+        if _plain(name).casefold() == plain.casefold()
+    ]
     if listed:
         return [IDENTITY if listed[0].is_identity else listed[0]]
-    target = _exact(owner.unit)
-    targets = (target,) if target is not None else readings(owner.unit)
-    if not targets:
-        return [IDENTITY] if _same(owner.unit, unit) else []
+    if plain == _plain(owner.unit):
+        return [IDENTITY]
     exact = _exact(unit)
-    found = [] if exact is None else _between(exact, targets[0], owner)
+    found = [] if exact is None else _to_owner(exact, owner)
     if not found:
-        found = [one for read in readings(unit) for one in _between(read, targets[0], owner)]
+        found = [change for read in readings(unit) for change in _to_owner(read, owner)]
     return list(dict.fromkeys(found))
 
 
-def _same(one: str, other: str) -> bool:
-    return (
-        normalized(one).replace(" ", "").casefold() == normalized(other).replace(" ", "").casefold()
-    )
+def _to_owner(source: Measure, owner: _Owner) -> list[Conversion]:
+    """Return the conversions to the owner's unit, which a person may have spelled otherwise."""
+    exact = _exact(owner.unit)
+    targets = readings(owner.unit) if exact is None else (exact,)
+    return [change for target in targets for change in _between(source, target, owner)]
+
+
+def _plain(unit: str) -> str:
+    return normalized(unit).replace(" ", "")
 
 
 def _exact(text: str) -> Measure | None:
@@ -284,12 +299,11 @@ def _accepted(owner: _Owner) -> tuple[str, ...]:
 
 def _usual(owner: _Owner) -> Iterator[str]:
     yield from (unit for unit, _, _ in owner.conversions)
-    target = _exact(owner.unit)
-    if target is None or not owner.has_dimension:
+    if not owner.has_dimension:
         return
     for unit, lowest, highest in _OFFERED:
-        for change in _between(measure(unit), target, owner):
-            if lowest <= (owner.middle - change.offset) / change.factor <= highest:
+        for change in _to_owner(measure(unit), owner):
+            if lowest <= abs(owner.middle - change.offset) / change.factor <= highest:
                 yield unit
 
 

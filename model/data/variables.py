@@ -280,6 +280,13 @@ class Catalogue:
 
         Tried in this order: the name; a code, LOINC with or without `LOINC//`; then names and
         aliases without regard to case, spaces, `_`, `-` and `.`, where only one variable answers.
+
+        Examples
+        --------
+        >>> from model.data.catalogue import shipped_catalogue
+        >>> catalogue = shipped_catalogue()
+        >>> [catalogue[catalogue.find(name)].name for name in ("hr", "Heart Rate", "LOINC//8867-4")]
+        ['HR', 'HR', 'HR']
         """
         found = self.channels.get(name.removeprefix(_LOINC))
         return self._folded_channels.get(folded(name)) if found is None else found

@@ -1,6 +1,6 @@
 """What each pair of a name and a unit of the rows means in a catalogue; every pair is looked up once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -125,14 +125,15 @@ class Meanings:
 def _meaning(name: str, unit: str, catalogue: Catalogue) -> Meaning:
     channel = catalogue.find(name) if name else None
     if channel is not None:
-        meaning = Meaning(name, unit, channel=channel, part=_part(name, catalogue))
+        names = (name, *catalogue[channel].codes)
+        meaning = Meaning(name, unit, channel=channel, part=_part(names, catalogue))
         return _converted(meaning, catalogue[channel])
     static = catalogue.find_static(name) if name else None
     if static is not None:
         return _converted(Meaning(name, unit, static=static), catalogue.statics[static])
     if name in BIRTH:
         return Meaning(name, unit, is_birth=True)
-    part = _part(name, catalogue)
+    part = _part((name,), catalogue)
     if part >= 0:
         return Meaning(name, unit, part=part)
     is_untrained = bool(name) and catalogue.find_untrained(name) is not None
@@ -140,8 +141,10 @@ def _meaning(name: str, unit: str, catalogue: Catalogue) -> Meaning:
     return Meaning(name, unit, fault=fault)
 
 
-def _part(name: str, catalogue: Catalogue) -> int:
-    part = PARTS.get(name.removeprefix("LOINC//"), -1)
+def _part(names: Iterable[str], catalogue: Catalogue) -> int:
+    """Return the part of the coma scale that a variable is, by its name or by one of its codes."""
+    found = (PARTS.get(name.removeprefix("LOINC//"), -1) for name in names)
+    part = max(found, default=-1)
     return part if part >= 0 and total_channel(catalogue) is not None else -1
 
 

@@ -45,12 +45,13 @@ class ReadingRules:
     """What a user adds to the catalogue.
 
     `accepted_units` are units by the name of a variable: its rows without a unit, or in a suspected
-    one, are read in it. `time_kind` is the kind of time of the whole source, where these rows are a
-    part of it.
+    one, are read in it. Where these rows are a part of a source, `time_kind` is the kind of time of
+    the whole of it, and `suspected` the pairs of a name and a unit that are suspected in the whole.
     """
 
     accepted_units: Mapping[str, str] = field(default_factory=dict)
     time_kind: TimeKind | None = None
+    suspected: frozenset[tuple[str, str]] | None = None
 
 
 DEFAULT_RULES: Final = ReadingRules()
@@ -140,7 +141,7 @@ def read_records(
     _mark(fates, np.where(is_observation, _value_faults(rows, channels, catalogue), Reason.KEPT))
     is_measured = (channels >= 0) & (fates == Reason.KEPT) & (rows.comparators == 0)
     suspicions = suspect_units(meanings, rows.numbers, is_measured, catalogue)
-    meanings, accepted = _accept(meanings, suspicions, rules.accepted_units, catalogue)
+    meanings, accepted = _accept(meanings, suspicions, rules, catalogue)
     for one in suspicions:
         if one.pair not in accepted:
             fates[one.rows] = Reason.UNIT_SUSPECTED
@@ -203,19 +204,18 @@ def _value_faults(
 
 
 def _accept(
-    meanings: Meanings,
-    suspicions: list[Suspicion],
-    accepted_units: Mapping[str, str],
-    catalogue: Catalogue,
+    meanings: Meanings, suspicions: list[Suspicion], rules: ReadingRules, catalogue: Catalogue
 ) -> tuple[Meanings, dict[int, str]]:
     """Read pairs that the user has accepted in the unit that was named; return these by position."""
-    suspected = {one.pair for one in suspicions}
-    by_channel = {catalogue.channel(name): unit for name, unit in accepted_units.items()}
-    accepted = {
-        pair: by_channel[one.channel]
-        for pair, one in enumerate(meanings.found)
-        if one.channel in by_channel and (pair in suspected or not one.unit)
-    }
+    here = {one.pair for one in suspicions}
+    by_channel = {catalogue.channel(name): unit for name, unit in rules.accepted_units.items()}
+    accepted = {}
+    for pair, one in enumerate(meanings.found):
+        is_suspected = pair in here
+        if rules.suspected is not None:
+            is_suspected = (one.name, one.unit) in rules.suspected
+        if one.channel in by_channel and (is_suspected or not one.unit):
+            accepted[pair] = by_channel[one.channel]
     return (meanings.reading(accepted, catalogue) if accepted else meanings), accepted
 
 

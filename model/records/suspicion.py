@@ -8,7 +8,7 @@ what is usually recorded of the variable, and near to it in another unit. "Far" 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -91,18 +91,26 @@ def _far_columns(
             continue
         variable = catalogue[meaning.channel]
         middle = values[order[middles[pair]]]
-        if variable.typical is not None and abs(_distance(variable, middle)) > _FAR:
+        if variable.typical is not None and bool(np.abs(_distance(variable, middle)) > _FAR):
             yield pair
 
 
-def _distance(variable: Variable, value: float) -> float:
-    """Return how many distances between the quartiles a value lies from the usual middle."""
+def _distance(
+    variable: Variable, values: Float[np.ndarray, " value"] | np.floating[Any]
+) -> Float[np.ndarray, " value"] | np.floating[Any]:
+    """Return how many distances between the quartiles values lie from the usual middle."""
     assert variable.typical is not None
-    points = np.array([*variable.typical, value], dtype=float)
-    if variable.log_offset is not None:
-        points = np.log(np.maximum(points + variable.log_offset, 1e-12))
-    low, middle, high, own = points.tolist()
-    return (own - middle) / max(high - low, 1e-6 * max(abs(middle), 1.0))
+    low, middle, high = (_on_scale(variable, np.float64(one)) for one in variable.typical)
+    spread = max(float(high - low), 1e-6 * max(abs(float(middle)), 1.0))
+    return (_on_scale(variable, values) - middle) / spread
+
+
+def _on_scale(
+    variable: Variable, values: Float[np.ndarray, " value"] | np.floating[Any]
+) -> Float[np.ndarray, " value"] | np.floating[Any]:
+    if variable.log_offset is None:
+        return values
+    return np.log(np.maximum(values + variable.log_offset, 1e-12))
 
 
 def _judge(
@@ -116,13 +124,16 @@ def _judge(
     low, high = variable.plausible_range
     best: tuple[int, float, str, Bool[np.ndarray, " row"], bool] | None = None
     for unit, change in _other_units(meaning, variable):
-        values = raw * change.factor + change.offset
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = raw * change.factor + change.offset
+            now = raw * meaning.conversion.factor + meaning.conversion.offset
         fits = is_outside & (values >= low) & (values <= high)
         distance, is_column = 0.0, False
         if variable.typical is not None:
-            distance = abs(_distance(variable, float(np.median(values))))
-            now = raw * meaning.conversion.factor + meaning.conversion.offset
-            before = abs(_distance(variable, float(np.median(now))))
+            # A pressure of 4 mmHg is a probe in the air and no pressure in kPa: "fits" is "is usual".
+            fits &= np.abs(_distance(variable, values)) < _NEAR
+            distance = float(abs(_distance(variable, np.median(values))))
+            before = float(abs(_distance(variable, np.median(now))))
             is_column = before > _FAR and distance < min(_NEAR, before / 2)
         rank = (int(fits.sum()), -distance)
         if (fits.any() or is_column) and (best is None or rank > best[:2]):

@@ -5,6 +5,7 @@ conversion is reported as such; a text that does not look like one stays a part 
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 # What units are made of, in lower case: prefixes are written out, as there are few.
@@ -34,6 +35,8 @@ _SUFFIXES: Final = {
     "ml_h": "mL/h", "degc": "Cel", "celsius": "Cel", "degf": "[degF]", "fahrenheit": "[degF]",
     "percent": "%", "pct": "%",
 }  # fmt: skip
+
+_LONGEST_FIRST: Final = tuple(sorted(_SUFFIXES, key=len, reverse=True))
 
 
 def is_no_unit(text: str) -> bool:
@@ -84,6 +87,7 @@ def split_bracket(header: str) -> tuple[str, str | None]:
     return stripped, None
 
 
+@lru_cache(maxsize=4096)
 def split_suffix(header: str) -> tuple[str, str | None]:
     """Return the name and the unit of `name_unit`, for the few ends that can be nothing else.
 
@@ -93,7 +97,7 @@ def split_suffix(header: str) -> tuple[str, str | None]:
     (('glucose', 'mg/dL'), ('heart_rate', None))
     """
     lowered = header.strip().lower()
-    for suffix in sorted(_SUFFIXES, key=len, reverse=True):
+    for suffix in _LONGEST_FIRST:
         if lowered.endswith(f"_{suffix}") and len(lowered) > len(suffix) + 1:
             return header.strip()[: -len(suffix) - 1], _SUFFIXES[suffix]
     return header.strip(), None

@@ -59,12 +59,13 @@ class Table:
             )
         times, names = observations["time"], observations["variable"]
         nothing: list[str | None] = [None] * len(times)
+        units, comparators = observations.get("unit"), observations.get("comparator")
         columns = (
             times,
             names,
             observations["value"],
-            observations.get("unit") or nothing,
-            observations.get("comparator") or nothing,
+            nothing if units is None else units,
+            nothing if comparators is None else comparators,
         )
         if len(set(map(len, columns))) > 1:
             raise SeriesRefusedError(

@@ -104,13 +104,7 @@ def rollback(registry: RegistryDir) -> None:
 
 def _check(directory: Path) -> None:
     """Load and test as the server will, with the backend and device of the environment."""
-    from service.registry.loading import open_predictor
+    from service.registry.loading import open_as_set
     from service.settings import Settings
 
-    settings = Settings()
-    open_predictor(
-        directory,
-        backend=settings.backend,
-        device=settings.device,
-        num_threads=settings.num_threads,
-    )
+    open_as_set(directory, Settings())

@@ -12,7 +12,7 @@ from typing import final
 from model.errors import ArtifactError
 from model.runtime.predictor import Predictor
 from service.registry.loaded import LoadedModels, Refusal
-from service.registry.loading import open_predictor
+from service.registry.loading import open_as_set
 from service.registry.registry import Activation, Registry, RegistryError
 from service.settings import Settings
 
@@ -87,11 +87,9 @@ class RegistryFollower:
         directory = self._registry.directory / version
         stamp = _stamp(directory)
         try:
-            predictor = open_predictor(
+            predictor = open_as_set(
                 self._registry.artifact_dir(version),
-                backend=self._settings.backend,
-                device=self._settings.device,
-                num_threads=self._settings.num_threads,
+                self._settings,
                 own_process=self._settings.model_process,
             )
             if _version(predictor) != version:

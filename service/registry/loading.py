@@ -15,6 +15,7 @@ from model.runtime.predictor import Predictor, Request
 from model.runtime.self_test import self_test
 from service.model_process.process_predictor import ProcessPredictor
 from service.registry.registry import active_artifact_dir
+from service.settings import Settings
 
 _logger = logging.getLogger("service.loading")
 
@@ -60,6 +61,17 @@ def open_predictor(
         )
     _logger.info("loaded %s (sha256 %s) for %s", name, artifact.sha256[:12], predictor.computed_by)
     return predictor
+
+
+def open_as_set(directory: Path, settings: Settings, *, own_process: bool = False) -> Predictor:
+    """Open what the settings have: backend, device and threads; raises as `open_predictor` does."""
+    return open_predictor(
+        directory,
+        backend=settings.backend,
+        device=settings.device,
+        num_threads=settings.num_threads,
+        own_process=own_process,
+    )
 
 
 def warm_up(predictor: Predictor) -> Predictor:

@@ -12,7 +12,7 @@ from model.runtime.predictor import Predictor
 from service.registry.errors import as_service_error
 from service.registry.following import RegistryFollower
 from service.registry.loaded import MODELS, LoadedModels, Refusal
-from service.registry.loading import open_predictor, warm_up
+from service.registry.loading import open_as_set, warm_up
 from service.registry.registry import Registry, is_registry
 from service.settings import Settings
 from service.slices import Slice
@@ -69,13 +69,7 @@ class LoadingThread:
             return warm_up(self._given)
         if settings.artifact is None:
             raise ValueError("LACUNA_ARTIFACT is not set")
-        return open_predictor(
-            settings.artifact,
-            backend=settings.backend,
-            device=settings.device,
-            num_threads=settings.num_threads,
-            own_process=settings.model_process,
-        )
+        return open_as_set(settings.artifact, settings, own_process=settings.model_process)
 
 
 def registry_slice(predictor: Predictor | None) -> Slice:

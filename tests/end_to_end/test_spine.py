@@ -87,7 +87,7 @@ def test_evaluate_writes_figures_and_a_report(folder: Path, task: str) -> None:
     )
     assert "carry" in printed.lower()
     metrics = json.loads((folder / out / "metrics.json").read_text())
-    assert metrics
+    assert "that training or tuning saw are left out" in metrics["provenance"]["subjects"]
     assert "<html" in (folder / out / "report.html").read_text()
 
 
@@ -128,6 +128,13 @@ def test_truth_is_kept_beside_the_simulated_cohort(folder: Path) -> None:
             "quick, default, best",
         ),
         (("training", "fit", "cohort", "--out", "x", "--set", "epoch=1"), 1, "a key of"),
+        (("training", "fit", "cohort", "--out", "cohort"), 1, "is not an artifact"),
+        (("training", "fit", "cohort", "--out", "x", "--folds", "5"), 1, "--fold I"),
+        (
+            ("training", "fit", "cohort", "--out", "x", "--split", "cohort/metadata/catalogue.csv"),
+            1,
+            "subject_id,part",
+        ),
         (("training", "evaluate", "icu", "cohort", "--task", "dream", "--out", "x"), 1, "forecast"),
         (
             ("training", "evaluate", "cohort", "cohort", "--task", "forecast", "--out", "x"),

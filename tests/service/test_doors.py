@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.data.catalogue import CATALOGUE
+from tests.catalogues import CHALLENGE
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from model.data.catalogue import CATALOGUE
     ],
 )
 def test_the_examples_run(name: str, tiny_artifact: Path, tmp_path: Path) -> None:
-    given = {"artifact": tiny_artifact, "catalogue": CATALOGUE, "folder": tmp_path}
+    given = {"artifact": tiny_artifact, "catalogue": CHALLENGE, "folder": tmp_path}
     module = importlib.import_module(f"service.{name}")
     found = doctest.testmod(module, extraglobs=given)
     assert found.attempted

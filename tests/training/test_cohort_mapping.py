@@ -13,9 +13,9 @@ from training.cohort_mapping import map_cohort
 OWN = Catalogue(
     (
         Variable(name="SpO2", unit="%", plausible_range=(20.0, 100.0)),
-        replace(CHALLENGE[CHALLENGE.channel("Temp")], unit="[degF]", plausible_range=(70.0, 120.0)),
-        replace(CHALLENGE[CHALLENGE.channel("HR")], plausible_range=(0.0, 500.0)),
-        replace(CHALLENGE[CHALLENGE.channel("K")], unit="mg", plausible_range=(0.0, 500.0)),
+        Variable(name="Temp", unit="[degF]", plausible_range=(70.0, 120.0)),
+        Variable(name="HR", unit="/min", plausible_range=(0.0, 500.0)),
+        Variable(name="K", unit="mg", plausible_range=(0.0, 500.0)),
     ),
     (
         Static(

@@ -27,7 +27,7 @@ CATALOGUE = Catalogue(
             name="Marker",
             description="A marker with a limit of detection",
             unit="1",
-            loinc="1-8",
+            codes=("1-8",),
             plausible_range=(0.0, 20.0),
             range_source="simulated",
         ),

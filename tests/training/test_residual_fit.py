@@ -44,8 +44,10 @@ def autoregressive_cohort(
 def fitted(cohort: Cohort, config: TrainingConfig = CONFIG) -> tuple[LatentODE, LatentODE, Loader]:
     """Return a network before and after, and the loader."""
     loader = Loader(cohort, CHALLENGE, Normalization.fit(cohort, CHALLENGE), config)
-    sizes = {"num_channels": len(CHALLENGE), "num_statics": len(CHALLENGE.statics)}
-    before, after = (LatentODE(config.architecture(**sizes)) for _ in range(2))
+    architecture = config.architecture(
+        num_channels=len(CHALLENGE), num_statics=len(CHALLENGE.statics)
+    )
+    before, after = (LatentODE(architecture) for _ in range(2))
     fit_residual_base(after, loader)
     return before, after, loader
 

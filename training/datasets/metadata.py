@@ -1,6 +1,5 @@
 """The files under `metadata/` of a data set: what they say, and the check that they are ours."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -69,8 +68,7 @@ def check_files(directory: Path, metadata: Mapping[str, Any]) -> str:
                 f"{directory / name} is not the file that {DATASET_FILE} describes (its sha256 "
                 f"differs); {_AGAIN}, with another --out"
             )
-    lines = "\n".join(f"{name}:{listed[name]}" for name in sorted(listed))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return files.sha256_of_hashes(sorted(listed.items()))
 
 
 def write_metadata(
@@ -85,10 +83,10 @@ def write_metadata(
     """Describe the data that already stand under `root`."""
     (root / "metadata").mkdir()
     write_catalogue(root / CATALOGUE_FILE, catalogue)
-    files = [DATA_FILE, CATALOGUE_FILE]
+    listed = [DATA_FILE, CATALOGUE_FILE]
     if subject_names:
         _write_subject_names(root, subject_names)
-        files.append(SUBJECTS_FILE)
+        listed.append(SUBJECTS_FILE)
     dataset = {
         "dataset_name": name,
         "etl_name": ETL_NAME,
@@ -98,7 +96,7 @@ def write_metadata(
         "other_extension_columns": ["unit", "comparator"],
         "anchor": None if anchor is None else anchor.isoformat(),
         "sha256": sha256_of(root / DATA_FILE),
-        "files": {str(file): sha256_of(root / file) for file in files},
+        "files": {str(file): sha256_of(root / file) for file in listed},
     }
     _write_json(root / DATASET_FILE, dataset)
     if report is not None:
@@ -145,13 +143,12 @@ def read_subject_names(directory: Path) -> Mapping[int, str]:
 
 def read_absent_subjects(directory: Path) -> tuple[str, ...]:
     """Return the source's identifiers of the subjects that the import left without a series."""
+    path = files.standing(directory) / _REPORT_FILE
     try:
-        report = json.loads((directory / _REPORT_FILE).read_text(encoding="utf-8"))
-        numbers = [int(one) for one in report["subjects_without_observations"]]
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(map(str, report["subjects_without_observations"]))
     except (OSError, ValueError, KeyError, TypeError):
         return ()
-    names = read_subject_names(directory)
-    return tuple(names.get(number, str(number)) for number in numbers)
 
 
 def sha256_of(path: Path) -> str:

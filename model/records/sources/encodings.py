@@ -113,6 +113,17 @@ class Utf8Stream(io.RawIOBase):
         self._rest = self._rest[size:]
         return size
 
+    def whole(self, max_bytes: int) -> bytes | None:
+        """Return all of it if it is no larger than that; otherwise it stays to be read."""
+        found = bytearray()
+        while len(found) <= max_bytes:
+            block = self.read(max_bytes + 1 - len(found))
+            if not block:
+                return bytes(found)
+            found += block
+        self._rest = bytes(found) + self._rest
+        return None
+
     def close(self) -> None:
         """Close the file behind it."""
         self._blocks.close()  # type: ignore[attr-defined]

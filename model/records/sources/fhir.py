@@ -101,6 +101,7 @@ def read_fhir(path: Path, options: SourceOptions, catalogue: Catalogue) -> Itera
     Examples
     --------
     >>> import tempfile
+    >>> from model.records.sources.options import SourceFormat
     >>> resource = '''{"resourceType": "Observation", "id": "o", "status": "final",
     ...   "subject": {"reference": "Patient/1"}, "effectiveDateTime": "2026-03-01T10:00:00Z",
     ...   "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]},

@@ -115,6 +115,9 @@ def list_files(path: Path, endings: tuple[str, ...], *, what: str) -> Listing:
         ) from error
     if not is_there:
         raise SourceError("there is no such file or folder", name=shown(path))
+    if not path.is_file():
+        # It is opened more than once, and a pipe gives its bytes once.
+        raise SourceError("it is no regular file; save it as one", name=shown(path))
     if path.name.lower().endswith(_SPREADSHEETS):
         raise SourceError(f"a spreadsheet cannot be read; {_SAVE_AS}", name=shown(path))
     return Listing((path,))
@@ -243,7 +246,7 @@ def _of_folder(folder: Path, endings: tuple[str, ...], what: str) -> Listing:
             continue
         parts = file.relative_to(folder).parts
         is_hidden = any(part.startswith((".", "_")) for part in parts)
-        if not is_hidden and file.name.lower().endswith(endings):
+        if not is_hidden and file.is_file() and file.name.lower().endswith(endings):
             files.append(file)
         else:
             passed_over.append(printable("/".join(parts)))

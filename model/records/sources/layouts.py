@@ -33,6 +33,11 @@ TIME_NAMES: Final = (
     "measurement_datetime", "observation_time", "effective_time", "starttime", "storetime", "hours",
     "hour", "hr_since_admission", "iculos", "hours_since_admission", "time_hours",
 )  # fmt: skip
+_OTHER_TIMES: Final = {
+    "minutes": "minutes", "minute": "minutes", "seconds": "seconds", "second": "seconds",
+    "days": "days", "day": "days", "date": "", "time_of_day": "",
+}  # fmt: skip
+"""Columns of times that are not in hours, by their unit: they are read where the user says so."""
 _LONG_VARIABLES: Final = (
     "itemid", "item", "item_id", "code", "label", "parameter", "param", "test", "test_name", "name",
     "analyte", "measurement", "loinc", "concept_id", "variable_name", "labname", "variableid",
@@ -41,11 +46,14 @@ _LONG_VALUES: Final = (
     "valuenum", "value_num", "valuestr", "numeric_value", "result", "val", "values", "labresult",
     "measurement_value", "value_as_number", "valueuom",
 )  # fmt: skip
-_INDEX: Final = re.compile(r"|unnamed: \d+|\.\.\.1|index|level_0|rownames?|row_?(id|num|number)")
+_INDEX: Final = re.compile(
+    r"|unnamed: \d+|\.\.\.1|index|__index_level_\d+__|level_0|rownames?|row_?(id|num|number)"
+)
 _IDENTIFIER: Final = re.compile(
     r".*[ _.-](id|nr|no|mrn|pid|number|key)|.*(patient|subject|person|case|stay|fall|admission)"
     r".*|.*pat(ienten?)?[ _.-]?(id|nr|no)"
 )
+_NUMBER_OR_TIME: Final = re.compile(r"[<>]?[+-]?\d[\d.,:/TZ +-]*")
 _NUM_SHOWN: Final = 40
 
 
@@ -92,12 +100,15 @@ def layout_of(
     options: SourceOptions,
     *,
     is_query: bool = False,
+    knows: Callable[[str], bool] = knows_nothing,
     is_static: Callable[[str], bool] = knows_nothing,
 ) -> LongLayout | WideLayout:
     """Find the columns of a table by its header.
 
     Parameters
     ----------
+    knows
+        Whether a name is in the catalogue: a header that is, keeps its brackets.
     is_static
         Whether a name is that of a static: a wide table of nothing else needs no time.
 
@@ -127,7 +138,7 @@ def layout_of(
         # Half of a long table: the missing half has another name.
         found.require(VARIABLE)
         found.require(VALUE)
-    return _wide(found, options, is_static)
+    return _wide(found, options, knows, is_static)
 
 
 @dataclass(frozen=True)
@@ -159,6 +170,20 @@ class _Header:
             raise self._error(f"no column `{ours}`")
         return place
 
+    def without_time(self, variable: str) -> SourceError:
+        """Return the error of a wide table that has no time and is not of statics alone."""
+        for name in self.columns:
+            unit = _OTHER_TIMES.get(name.lower())
+            if unit:
+                return self._error(
+                    f"no column `time`; `{name}` may be it: say so with --columns time={name} "
+                    f"--time-unit {unit}"
+                )
+        return self._error(
+            f"no column `time`; a wide table without one holds statics alone, and `{variable}` is "
+            "none of the catalogue"
+        )
+
     def looks_long(self) -> bool:
         """Return whether both halves of a long table are there, under names of other programs."""
         names = {name.lower() for name in self.columns}
@@ -170,24 +195,35 @@ class _Header:
         return self.columns.index(name)
 
     def _error(self, what: str) -> SourceError:
-        shown = ", ".join(name or "(no name)" for name in self.columns[:_NUM_SHOWN]) or "none"
-        more = " ..." if len(self.columns) > _NUM_SHOWN else ""
         return SourceError(
             f"{what}; expected subject_id, time, variable, value, or a wide table with a column for "
-            f"each variable; found {shown}{more}. Say what the columns are called with --columns "
+            f"each variable; found {self._shown()}. Say what the columns are called with --columns "
             f"ours=theirs, such as --columns time=charttime (ours: {', '.join(COLUMNS)})"
         )
 
+    def _shown(self) -> str:
+        """Return the names of the columns, or that the first line is one of a patient's values."""
+        if any(_NUMBER_OR_TIME.fullmatch(name.strip()) for name in self.columns):
+            return "numbers or times in the first line, where the names of the columns should stand"
+        shown = ", ".join(name or "(no name)" for name in self.columns[:_NUM_SHOWN]) or "none"
+        return f"{shown} ..." if len(self.columns) > _NUM_SHOWN else shown
 
-def _wide(found: _Header, options: SourceOptions, is_static: Callable[[str], bool]) -> WideLayout:
+
+def _wide(
+    found: _Header,
+    options: SourceOptions,
+    knows: Callable[[str], bool],
+    is_static: Callable[[str], bool],
+) -> WideLayout:
     subject, time = found.find(SUBJECT), found.find(TIME)
     if subject is None:
         _refuse_suspect(found)
     chosen, passed_over = _variables(found, (subject, time))
-    mapped = options.codes.entries
-    named = [(name, None) if name in mapped else split_bracket(name) for name in chosen.values()]
-    if time is None and not all(is_static(_target(name, options)) for name, _ in named):
-        found.require(TIME)
+    named = [_named(header, options, knows) for header in chosen.values()]
+    if time is None:
+        other = next((name for name, _ in named if not is_static(_target(name, options))), None)
+        if other is not None:
+            raise found.without_time(other)
     return WideLayout(
         subject,
         time,
@@ -196,6 +232,16 @@ def _wide(found: _Header, options: SourceOptions, is_static: Callable[[str], boo
         tuple(unit for _, unit in named),
         passed_over,
     )
+
+
+def _named(
+    header: str, options: SourceOptions, knows: Callable[[str], bool]
+) -> tuple[str, str | None]:
+    """Return the name and the unit of a column."""
+    if header in options.codes.entries:
+        return header, None
+    name, unit = split_bracket(header)
+    return (header if knows(header) else name), unit
 
 
 def _target(name: str, options: SourceOptions) -> str:
@@ -223,7 +269,7 @@ def _variables(
         if place in keys:
             continue
         lowered = name.strip().lower()
-        is_other = lowered in SUBJECT_NAMES or lowered in TIME_NAMES
+        is_other = lowered in {*SUBJECT_NAMES, *TIME_NAMES, *_OTHER_TIMES}
         if is_other or _INDEX.fullmatch(lowered):
             passed_over.append(name or "(no name)")
         else:

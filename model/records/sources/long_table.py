@@ -5,15 +5,12 @@ Columns `subject_id, time, variable, value` and, where there are such, `unit`, `
 word. A table of query times has the columns `subject_id` and `time`.
 """
 
-from typing import Final
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
 from model.records.comparators import (
-    COMPARATORS,
     FLAG_IGNORED,
     MEASURED,
     Values,
@@ -24,16 +21,12 @@ from model.records.comparators import (
 from model.records.errors import SourceError
 from model.records.rows import RowBatch, row_batch
 from model.records.sources.layouts import LongLayout
+from model.records.sources.not_rows import MALFORMED_ROW, MODIFIED_MEANING
 from model.records.sources.options import SUBJECT, TIME, VALUE, VARIABLE, SourceOptions
+from model.records.sources.sides import with_sides
 from model.records.sources.tables import Piece
 from model.records.subjects import read_subjects
 from model.records.times import read_times
-
-MALFORMED: Final = "malformed_row"
-"""Counts rows with another number of fields than the header."""
-MODIFIED: Final = "modified_meaning"
-"""Counts rows whose comparator is not known, or contradicts the text of the value."""
-_UNKNOWN: Final = 9
 
 
 def read_long(
@@ -58,7 +51,7 @@ def read_long(
     """
     batch = piece.batch
     remarks: dict[str, int] = {}
-    ignored = {MALFORMED: piece.num_malformed}
+    ignored = {MALFORMED_ROW: piece.num_malformed}
 
     def column(name: str) -> pa.Array | None:
         place = layout.place(name)
@@ -85,7 +78,7 @@ def read_long(
         "unit": read_text(column("unit"), name=_theirs("unit", options), size=size),
     }
     if contradicts.any():
-        ignored[MODIFIED] = int(contradicts.sum())
+        ignored[MODIFIED_MEANING] = int(contradicts.sum())
         kept = pa.array(~contradicts)
         columns = {name: one.filter(kept) for name, one in columns.items()}
     return row_batch(columns, ignored=ignored, remarks=remarks)
@@ -140,13 +133,7 @@ def _comparators(
     if column is None:
         return values.comparators, nowhere
     text = read_text(column, name="comparator", size=len(nowhere))
-    encoded = pc.dictionary_encode(pc.fill_null(text, ""))
-    sides = [
-        MEASURED if one in ("", "=") else COMPARATORS.get(one, _UNKNOWN)
-        for one in encoded.dictionary.to_pylist()
-    ]
-    sides.append(MEASURED)
-    told = np.array(sides, dtype=np.int8)[encoded.indices.to_numpy()]
     own = values.comparators
-    contradicts = (told == _UNKNOWN) | ((own != MEASURED) & (told != MEASURED) & (own != told))
+    told, is_unknown = with_sides(np.zeros_like(own), text)
+    contradicts = is_unknown | ((own != MEASURED) & (told != MEASURED) & (own != told))
     return np.where(own == MEASURED, told, own).astype(np.int8), contradicts

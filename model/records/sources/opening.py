@@ -1,31 +1,36 @@
 """Opening a source: the reader of its format, the user's code map, and rows that name nobody."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pyarrow.compute as pc
 
+from model.data.reasons import Reason
 from model.data.variables import Catalogue
 from model.records.codes import apply_codes
-from model.records.errors import SourceError
 from model.records.rows import RowBatch
+from model.records.sources.challenge import read_challenge
+from model.records.sources.fhir import read_fhir
 from model.records.sources.files import endings_of, list_files, reading, table_format
-from model.records.sources.layouts import LongLayout, layout_of
+from model.records.sources.layouts import LongLayout, WideLayout, layout_of
 from model.records.sources.long_table import read_long
+from model.records.sources.meds import read_meds
+from model.records.sources.omop import read_omop
 from model.records.sources.options import SourceFormat, SourceOptions
 from model.records.sources.tables import Table, open_table
 from model.records.sources.wide_table import read_wide
 
-MISSING_SUBJECT: Final = "missing_subject"
+Reader = Callable[[Path, SourceOptions, Catalogue], Iterator[RowBatch]]
+MISSING_SUBJECT: Final = Reason.MISSING_SUBJECT.code
 
-_READERS: Final = {
-    SourceFormat.FHIR: ("model.records.sources.fhir", "read_fhir"),
-    SourceFormat.MEDS: ("model.records.sources.meds", "read_meds"),
-    SourceFormat.OMOP: ("model.records.sources.omop", "read_omop"),
-    SourceFormat.PHYSIONET2012: ("model.records.sources.challenge", "read_challenge"),
+_READERS: Final[Mapping[SourceFormat, Reader]] = {
+    SourceFormat.FHIR: read_fhir,
+    SourceFormat.MEDS: read_meds,
+    SourceFormat.OMOP: read_omop,
+    SourceFormat.PHYSIONET2012: read_challenge,
 }
 
 
@@ -65,28 +70,41 @@ def open_source(
 
 
 def _knows(catalogue: Catalogue) -> Callable[[str], bool]:
-    return lambda name: name in catalogue.channels or name in catalogue.static_positions
+    # Many files of one source have the same columns.
+    return cache(
+        lambda name: (
+            catalogue.find(name) is not None
+            or catalogue.find_static(name) is not None
+            or catalogue.find_untrained(name) is not None
+        )
+    )
 
 
 def _read_tables(
     path: Path, options: SourceOptions, catalogue: Catalogue, *, is_query: bool
 ) -> Iterator[RowBatch]:
     listing = list_files(path, endings_of(options.format), what=options.format.label)
+    knows = _knows(catalogue)
+
+    @cache
+    def layout_of_columns(columns: tuple[str, ...]) -> LongLayout | WideLayout:
+        return layout_of(
+            columns,
+            options,
+            is_query=is_query,
+            knows=knows,
+            is_static=lambda name: catalogue.find_static(name) is not None,
+        )
+
     for file in listing.files:
         with reading(file, options.format.label):
             for table in open_table(file, options):
-                yield from _rows_of(table, options, catalogue, is_query=is_query)
+                yield from _rows_of(table, layout_of_columns(table.columns), options)
 
 
 def _rows_of(
-    table: Table, options: SourceOptions, catalogue: Catalogue, *, is_query: bool
+    table: Table, layout: LongLayout | WideLayout, options: SourceOptions
 ) -> Iterator[RowBatch]:
-    layout = layout_of(
-        table.columns,
-        options,
-        is_query=is_query,
-        is_static=lambda name: name in catalogue.static_positions,
-    )
     for piece in table.stream(layout.wanted):
         if isinstance(layout, LongLayout):
             yield read_long(piece, layout, options, decimal_mark=table.decimal_mark)
@@ -106,10 +124,4 @@ def _read(
         )
     if options.format.is_table:
         return _read_tables(path, options, catalogue, is_query=is_query)
-    module, function = _READERS[options.format]
-    try:
-        reader = getattr(import_module(module), function)
-    except ModuleNotFoundError as error:
-        raise SourceError(f"the format {options.format} cannot be read yet") from error
-    found: Iterator[RowBatch] = reader(path, options, catalogue)
-    return found
+    return _READERS[options.format](path, options, catalogue)

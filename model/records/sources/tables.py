@@ -1,7 +1,7 @@
 """The files of tables as streams of columns: text with a delimiter, Parquet, NDJSON."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from model.records.errors import SourceError
-from model.records.sources.dialects import find_dialect
+from model.records.sources.dialects import Dialect, find_dialect
 from model.records.sources.encodings import Utf8Stream
 from model.records.sources.files import reading, shown
 from model.records.sources.layouts import SUBJECT_NAMES, TIME_NAMES
@@ -18,6 +18,7 @@ from model.records.sources.lines import objects_of
 from model.records.sources.options import COLUMNS, SourceFormat, SourceOptions
 
 _BLOCK_BYTES: Final = 2**20
+_SMALL_BYTES: Final = 2**18
 _BATCH_CELLS: Final = 2**18
 _MAX_BATCH_ROWS: Final = 2**16
 _BUFFER_BYTES: Final = 2**18
@@ -80,44 +81,55 @@ def _open_text(file: Path, options: SourceOptions) -> Table:
 
     def stream(wanted: Sequence[int]) -> Iterator[Piece]:
         malformed = _Malformed()
-        text = pa.string()
-        keys = [str(place) for place in range(len(dialect.columns))]
-        chosen = [keys[place] for place in wanted]
-        shown_names = [dialect.columns[place] for place in wanted]
+        names = [dialect.columns[place] for place in wanted]
         num_rows = 0
         with Utf8Stream(file, dialect.encoding, skip=dialect.header_end) as raw:
-            try:
-                batches = pyarrow.csv.open_csv(
-                    raw,
-                    read_options=pyarrow.csv.ReadOptions(
-                        block_size=_BLOCK_BYTES, column_names=keys
-                    ),
-                    parse_options=pyarrow.csv.ParseOptions(
-                        delimiter=dialect.delimiter,
-                        quote_char='"' if dialect.has_quotes else False,
-                        newlines_in_values=dialect.has_quotes,
-                        invalid_row_handler=malformed.note,
-                    ),
-                    convert_options=pyarrow.csv.ConvertOptions(
-                        # All is text: what is a number is told in the same way in every source.
-                        column_types=dict.fromkeys(chosen, text),
-                        include_columns=chosen,
-                        null_values=[""],
-                        strings_can_be_null=True,
-                    ),
-                )
-            except pa.ArrowInvalid as error:
-                if "Empty CSV" not in str(error):
-                    raise
-                return
-            for batch in batches:
+            for batch in _text_batches(raw, dialect, wanted, malformed):
                 num_rows += batch.num_rows
-                yield Piece(batch.rename_columns(shown_names), malformed.take())
+                yield Piece(batch.rename_columns(names), malformed.take())
         num_left = malformed.take()
         if num_left:
-            yield _last(num_left, num_rows, shown_names, file, len(keys))
+            yield _last(num_left, num_rows, names, file, len(dialect.columns))
 
     return Table(file, dialect.columns, str(dialect), stream, dialect.decimal_mark)
+
+
+def _text_batches(
+    raw: Utf8Stream, dialect: Dialect, wanted: Sequence[int], malformed: "_Malformed"
+) -> Iterator[pa.RecordBatch]:
+    """Read the wanted columns as text: what is a number is told in the same way in every source."""
+    # Names may repeat, positions do not.
+    keys = [str(place) for place in range(len(dialect.columns))]
+    chosen = [keys[place] for place in wanted]
+    # Threads that wait for each other cost a small file more than its reading.
+    small = raw.whole(_SMALL_BYTES)
+    options = {
+        "read_options": pyarrow.csv.ReadOptions(
+            block_size=_BLOCK_BYTES, column_names=keys, use_threads=small is None
+        ),
+        "parse_options": pyarrow.csv.ParseOptions(
+            delimiter=dialect.delimiter,
+            quote_char='"' if dialect.has_quotes else False,
+            newlines_in_values=dialect.has_quotes,
+            invalid_row_handler=malformed.note,
+        ),
+        "convert_options": pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(chosen, pa.string()),
+            include_columns=chosen,
+            null_values=[""],
+            strings_can_be_null=True,
+        ),
+    }
+    try:
+        if small is None:
+            batches = pyarrow.csv.open_csv(raw, **options)
+        else:
+            batches = pyarrow.csv.read_csv(pa.BufferReader(small), **options).to_batches()
+    except pa.ArrowInvalid as error:
+        if "Empty CSV" not in str(error):
+            raise
+        return
+    yield from batches
 
 
 @dataclass
@@ -125,7 +137,7 @@ class _Malformed:
     """Counts rows with another number of fields; Arrow calls it while it reads ahead."""
 
     total: int = 0
-    taken: int = field(default=0)
+    taken: int = 0
 
     def note(self, _: object) -> str:
         self.total += 1

@@ -16,7 +16,7 @@ from model.records.comparators import FLAG_IGNORED, plain, read_values
 from model.records.rows import RowBatch, row_batch
 from model.records.sources.files import printable
 from model.records.sources.layouts import WideLayout
-from model.records.sources.long_table import MALFORMED
+from model.records.sources.not_rows import MALFORMED_ROW
 from model.records.sources.options import SUBJECT, TIME, SourceOptions
 from model.records.sources.tables import Piece
 from model.records.subjects import read_subjects
@@ -87,7 +87,7 @@ def read_wide(
         "unit": pa.array(layout.units, pa.string()).take(variables),
     }
     remarks = {FLAG_IGNORED: cells.num_flags, **times.remarks}
-    return row_batch(columns, ignored={MALFORMED: piece.num_malformed}, remarks=remarks)
+    return row_batch(columns, ignored={MALFORMED_ROW: piece.num_malformed}, remarks=remarks)
 
 
 def subject_of_file(file: Path) -> str:

@@ -77,7 +77,11 @@ def read_chunk_rows(rows: SortedRows, request: JobRequest, catalogue: Catalogue)
     is_query = rows.table.column("is_query").to_numpy()
     whole = RowColumns.of(rows.table, subjects, num_subjects)
     told = whole.take(~is_query) if is_query.any() else whole
-    rules = ReadingRules(time_kind=rows.time_kind, accepted_units=request.accepted_units)
+    rules = ReadingRules(
+        accepted_units=request.accepted_units,
+        time_kind=rows.whole.time_kind,
+        suspected=rows.whole.suspected,
+    )
     records = read_records(told, subject_ids.to_pylist(), catalogue, rules)
     _refuse_nothing_left(records, told, catalogue, refusals)
     if request.strict:

@@ -57,7 +57,7 @@ def fill_chunk(
     rows = read_chunk(folder, chunk)
     read = read_chunk_rows(rows, request, catalogue)
     questions = choose_questions(read, request, catalogue)
-    layout = Layout(request, catalogue, model_version(predictor.artifact), rows.time_kind)
+    layout = Layout(request, catalogue, model_version(predictor.artifact), rows.whole.time_kind)
     with (
         open_writer(part, request.output.format, layout.schema) as writer,
         _Sink(layout, writer) as sink,

@@ -3,7 +3,8 @@
 Of a subject with more than `MAX_ROWS_PER_SUBJECT` one row beyond is kept, so that this is known.
 """
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -21,16 +22,35 @@ from service.jobs.ledger.records import Chunk
 MAX_ROWS_PER_SUBJECT: Final = 200_000
 """A subject with more has no answer."""
 
-_TIME_KIND = b"time_kind"
+_WHOLE = b"whole"
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 @dataclass(frozen=True)
+class Whole:
+    """What only all rows of a job together can say: see `model.records.reading.ReadingRules`."""
+
+    time_kind: TimeKind
+    suspected: frozenset[tuple[str, str]] = frozenset()
+
+    def metadata(self) -> dict[bytes, bytes]:
+        """Write it for the file of a chunk."""
+        content = [int(self.time_kind), sorted(map(list, self.suspected))]
+        return {_WHOLE: json.dumps(content).encode()}
+
+    @classmethod
+    def of_metadata(cls, metadata: Mapping[bytes, bytes]) -> "Whole":
+        """Read what `metadata` has written."""
+        kind, suspected = json.loads(metadata[_WHOLE])
+        return cls(TimeKind(kind), frozenset((name, unit) for name, unit in suspected))
+
+
+@dataclass(frozen=True)
 class SortedRows:
-    """All rows of some subjects, sorted by subject, and the kind of time that the job has."""
+    """All rows of some subjects, sorted by subject, and what the whole job knows about them."""
 
     table: pa.Table
-    time_kind: TimeKind
+    whole: Whole
 
 
 def read_chunk(folder: Path, chunk: Chunk) -> SortedRows:
@@ -49,12 +69,12 @@ def read_chunk(folder: Path, chunk: Chunk) -> SortedRows:
             f"chunk {chunk.index} is not the file that was planned; start the job again"
         )
     with pa.ipc.open_file(pa.memory_map(str(path))) as reader:
-        kind = TimeKind(int(reader.schema.metadata[_TIME_KIND]))
-        return SortedRows(reader.read_all().combine_chunks(), kind)
+        whole = Whole.of_metadata(reader.schema.metadata)
+        return SortedRows(reader.read_all().combine_chunks(), whole)
 
 
 def cut(
-    batches: Iterable[pa.RecordBatch], folder: Path, kind: TimeKind, *, chunk_subjects: int
+    batches: Iterable[pa.RecordBatch], folder: Path, whole: Whole, *, chunk_subjects: int
 ) -> Iterator[Chunk]:
     """Write rows that are sorted by subject as chunks of so many subjects."""
     counter = _SubjectCounter()
@@ -70,7 +90,7 @@ def cut(
             if open_file is None or open_file.index != index:
                 if open_file is not None:
                     yield open_file.close()
-                open_file = _ChunkFile(folder, index, kind, kept.schema)
+                open_file = _ChunkFile(folder, index, whole, kept.schema)
             num_subjects = int(subjects[stop - 1]) % chunk_subjects + 1
             open_file.write(kept.slice(start, stop - start), num_subjects)
     if open_file is not None:
@@ -111,10 +131,10 @@ class _SubjectCounter:
 class _ChunkFile:
     """A chunk that is being written."""
 
-    def __init__(self, folder: Path, index: int, kind: TimeKind, schema: pa.Schema) -> None:
+    def __init__(self, folder: Path, index: int, whole: Whole, schema: pa.Schema) -> None:
         self.index = index
         self._path = chunk_path(folder, index)
-        described = schema.with_metadata({_TIME_KIND: str(int(kind))})
+        described = schema.with_metadata(whole.metadata())
         self._writer = pa.ipc.new_file(self._path, described, options=_OPTIONS)
         self._num_subjects = 0
         self._num_rows = 0

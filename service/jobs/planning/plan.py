@@ -25,9 +25,10 @@ from service.inference.errors import Fault, SeriesRefusedError
 from service.inference.query import queryable_channel
 from service.jobs.errors import JobInputError
 from service.jobs.ledger.records import Chunk
-from service.jobs.planning.chunks import cut
+from service.jobs.planning.chunks import Whole, cut
 from service.jobs.planning.sorting import SortedRuns
 from service.jobs.planning.source import check_names, source_options
+from service.jobs.planning.suspected_pairs import PairDigest
 from service.jobs.request import Grid, JobRequest, TimesTable
 
 _PLAN_VERSION = 2
@@ -92,12 +93,14 @@ def make_plan(
         shutil.rmtree(stale, ignore_errors=True)
         stale.mkdir(parents=True)
     runs, read = SortedRuns(working), _Read()
+    digest = PairDigest.of(request.accepted_units, catalogue)
     for rows in _all_rows(source, times, request, catalogue):
         read.add(rows)
         runs.add(rows.batch)
+        digest.add(rows.batch)
         tell(read.num_rows)
-    size = request.chunk_subjects
-    chunks = tuple(cut(runs.merged(), folder, meant_kind(read.kinds), chunk_subjects=size))
+    whole = Whole(meant_kind(read.kinds), digest.suspected())
+    chunks = tuple(cut(runs.merged(), folder, whole, chunk_subjects=request.chunk_subjects))
     shutil.rmtree(working)
     if not chunks:
         left_out = ", ".join(f"{count} {reason}" for reason, count in read.ignored.items())

@@ -19,7 +19,7 @@ from service.jobs.ledger.ledger import Ledger
 from service.jobs.ledger.opening import database_url, jobs_dir_of
 from service.jobs.retention import clean_up
 from service.jobs.workers.worker import Worker, WorkerOptions
-from service.registry.loading import open_predictor
+from service.registry.loading import open_as_set
 from service.settings import Settings
 
 _PATIENCE_SECONDS = 60.0
@@ -50,12 +50,7 @@ def work(
         return
     ledger = Ledger(database)
     leases = Leases(database, lease_seconds=settings.job_lease_seconds)
-    opening = partial(
-        open_predictor,
-        backend=settings.backend,
-        device=settings.device,
-        num_threads=settings.num_threads,
-    )
+    opening = partial(open_as_set, settings=settings)
     host = socket.gethostname()[:_MAX_HOST_LENGTH]
     options = WorkerOptions(
         uuid.uuid4().hex,

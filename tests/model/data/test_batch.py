@@ -138,6 +138,29 @@ def test_arrays_have_the_sizes_and_types_of_their_levels(batch: "Batch[np.ndarra
         assert getattr(batch, name).dtype == np.int64, name
 
 
+def test_points_are_distinct_and_in_order_however_a_query_goes_through_them() -> None:
+    times, channels = np.array([1.0, 2.0, 2.5]), np.array([3, 5])
+    offsets = offsets_from_counts(np.full(len(COHORT), 6))
+    by_point = (np.repeat(times, 2), np.tile(channels, 3))
+    by_channel = (np.tile(times, 2), np.repeat(channels, 3))
+    expected, found = (
+        build_batch(
+            COHORT,
+            Query(offsets, *(np.tile(column, len(COHORT)) for column in columns)),
+            NORMALIZATION,
+        )
+        for columns in (by_point, by_channel)
+    )
+    assert len(expected.point_times) == 3 * len(COHORT)
+    np.testing.assert_array_equal(found.point_series, expected.point_series)
+    np.testing.assert_array_equal(found.point_times, expected.point_times)
+    for batch in (expected, found):
+        pairs = np.stack([batch.query_points, batch.query_channels])
+        assert len(np.unique(pairs, axis=1).T) == 6 * len(COHORT)
+    order = np.array([0, 2, 4, 1, 3, 5])
+    np.testing.assert_array_equal(found.query_points[:6], expected.query_points[:6][order])
+
+
 def test_a_map_reaches_every_array(batch: "Batch[np.ndarray]") -> None:
     doubled = batch.map(lambda array: array.astype(float) * 2)
     for name, array in vars(batch).items():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from model.data.normalization import Normalization
+from model.data.series import Cohort, Series
 from model.data.variables import Kind
 from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
@@ -143,3 +144,12 @@ def test_json_round_trip_is_exact() -> None:
     again = Normalization.from_json(json.loads(text))
     for name in vars(NORMALIZATION):
         np.testing.assert_array_equal(getattr(again, name), getattr(NORMALIZATION, name))
+
+
+def test_answers_reach_the_weight_of_a_newborn_that_was_trained_on() -> None:
+    channel = CHALLENGE.channel("Weight")
+    statics = np.full(len(CHALLENGE.statics), np.nan)
+    series = Series("s", np.array([0.0]), np.array([channel]), np.array([1.2]), statics)
+    fitted = Normalization.fit(Cohort.from_series([series]), CHALLENGE)
+    assert fitted.low[channel] == 1.2
+    assert fitted.high[channel] == CHALLENGE[channel].plausible_range[1]

@@ -110,6 +110,8 @@ SPELLINGS = (
     ("HR", "beats per minute", "/min"),
     ("Lactate", "mmol/l", "mmol/L"),
     ("Lactate", "MMOL/L", "mmol/L"),
+    ("Lactate", "mmole/L", "mmol/L"),
+    ("Lactate", "mM", "mmol/L"),
     ("Na", "mEq/L", "meq/L"),
     ("Na", "mEq/l", "meq/L"),
     ("Na", "mval/l", "meq/L"),
@@ -121,7 +123,15 @@ SPELLINGS = (
     ("Platelets", "10**9/L", "10*9/L"),
     ("Platelets", "x10^9/L", "10*9/L"),
     ("Platelets", "10\N{SUPERSCRIPT NINE}/L", "10*9/L"),
+    ("Platelets", "10x9/L", "10*9/L"),
+    ("Platelets", "10(9)/L", "10*9/L"),
+    ("Platelets", "x10(9)/L", "10*9/L"),
+    ("Platelets", "10 9/L", "10*9/L"),
+    ("Platelets", "10E+9/L", "10*9/L"),
+    ("Platelets", "10exp9/L", "10*9/L"),
     ("Platelets", "G/L", "10*9/L"),
+    ("Platelets", "Gpt/l", "10*9/L"),
+    ("Platelets", "THOU/UL", "10*3/uL"),
     ("Platelets", "K/uL", "10*3/uL"),
     ("Platelets", "k/ul", "10*3/uL"),
     ("Platelets", "K/\N{MICRO SIGN}L", "10*3/uL"),
@@ -152,6 +162,28 @@ SPELLINGS = (
     ("Urine", "ml", "mL"),
     ("Urine", "cc", "mL"),
     ("Urine", "l", "L"),
+    ("Urine", "mls", "mL"),
+    ("CardiacIndex", "L/min/m\N{SUPERSCRIPT TWO}", "L/min/m2"),
+    ("BMI", "kg/m^2", "kg/m2"),
+    ("BMI", "kg/m**2", "kg/m2"),
+    ("BMI", "kg/sqm", "kg/m2"),
+    ("eGFR", "mL/min/1.73m2", "mL/min/{1.73_m2}"),
+    ("eGFR", "ml/min/1.73 m\N{SUPERSCRIPT TWO}", "mL/min/{1.73_m2}"),
+    ("SVR", "dynes*sec/cm5", "dyn.s/cm5"),
+    ("TSH", "uIU/mL", "m[iU]/L"),
+    ("TSH", "mU/L", "m[iU]/L"),
+    ("DDimer", "ng/mL FEU", "ug/L"),
+    ("INR", "ratio", "{INR}"),
+    ("ESR", "mm/hr", "mm/h"),
+    ("RBC", "M/uL", "10*6/uL"),
+    ("RBC", "m/uL", "10*6/uL"),
+    ("RBC", "T/L", "10*12/L"),
+    ("MinuteVolume", "LPM", "L/min"),
+    ("Osmolality", "mOsm/kg H2O", "mosm/kg"),
+    ("QTc", "msec", "ms"),
+    ("PT", "sec.", "s"),
+    ("Antithrombin", "% activity", "%"),
+    ("O2Flow", "mL/hr", "mL/h"),
     ("Weight", "Kg", "kg"),
     ("Weight", "KG", "kg"),
     ("Weight", "kgs", "kg"),
@@ -161,7 +193,7 @@ SPELLINGS = (
 
 
 def variable(name: str) -> Variable:
-    return CHALLENGE[CHALLENGE.channel(name)]
+    return SHIPPED[SHIPPED.channel(name)]
 
 
 @pytest.mark.parametrize(("name", "unit"), PAIRS)
@@ -192,7 +224,7 @@ def test_what_a_message_offers_is_taken(owner: Variable) -> None:
 
 @pytest.mark.parametrize("owner", SHIPPED.variables, ids=lambda v: v.name)
 @pytest.mark.parametrize(
-    "unit", ["", " ", "furlong", "mmol/L/m2", "?", "10*99999999999/L", "((", "a" * 99]
+    "unit", ["", " ", "furlong", "mmol/L/m2", "?", "10*99999999999/L", "10 3 3/uL", "((", "a" * 99]
 )
 def test_an_unknown_unit_is_refused_with_the_choices(owner: Variable, unit: str) -> None:
     with pytest.raises(UnitError, match=re.escape(owner.unit)):
@@ -207,6 +239,8 @@ def test_an_unknown_unit_is_refused_with_the_choices(owner: Variable, unit: str)
         ("GCS", "%"),
         ("MechVent", "%"),
         ("ALT", "mg/dL"),
+        ("INR", "%"),
+        ("DDimer", "ng/mL DDU"),
         ("HR", "mL"),
     ],
 )
@@ -232,6 +266,18 @@ def test_a_text_with_two_meanings_is_refused() -> None:
     assert conversion(clotting, "sec") is IDENTITY
     with pytest.raises(UnitError, match="two things"):
         conversion(clotting, "M")  # minutes or months
+
+
+def test_the_canonical_unit_of_a_user_may_be_spelled_otherwise() -> None:
+    protein = Variable(name="Protein", unit="G/DL", plausible_range=(1.0, 15.0))
+    count = Variable(name="Cells", unit="G/L", plausible_range=(0.0, 100.0))
+    drops = Variable(name="Drops", unit="gtt/min", plausible_range=(0.0, 100.0))
+    assert conversion(protein, "g/L").factor == pytest.approx(0.1)
+    assert conversion(count, "10*9/L") is IDENTITY
+    assert conversion(drops, "gtt / min") is IDENTITY
+    assert accepted_units(drops) == ("gtt/min",)
+    with pytest.raises(UnitError):
+        conversion(drops, "mL/min")
 
 
 def test_a_variable_explains_what_no_dimension_does() -> None:
@@ -285,7 +331,7 @@ def test_a_category_has_no_other_unit() -> None:
 )
 def test_the_likeliest_unit_of_a_value_comes_first(name: str, value: float, first: str) -> None:
     fitting = fitting_units(variable(name), value)
-    assert fitting[0] == first
+    assert fitting[0] == first, fitting
     low, high = variable(name).plausible_range
     assert all(low <= conversion(variable(name), unit)(value) <= high for unit in fitting)
 

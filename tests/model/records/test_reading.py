@@ -1,6 +1,7 @@
 """From rows to series: every row has one fate, and nothing depends on its place or on its neighbors."""
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -11,19 +12,21 @@ from hypothesis import strategies as st
 from model.data.catalogue import shipped_catalogue
 from model.data.reasons import Reason
 from model.records.labels import Labels
-from model.records.reading import ReadingRules, Records
+from model.records.reading import ReadingRules, Records, read_records
 from model.records.remarks import RemarkCode
 from model.records.row_columns import Revisions
 from tests.catalogues import CHALLENGE
-from tests.model.records.rows import Row, read
+from tests.model.records.rows import Row, columns_of, read
 
 VALUES = st.sampled_from(
     [92, 88.5, 40, 7.4, 0.3, -1, 735, "<0.01", "> 100", "1.1*", "hemolyzed", "", None, "female", 15]
 )
 TIMES = st.sampled_from([0, 0.5, 1, 500, 2000, "2026-03-01T10:05:00Z", "2026-03-01", "bad", None])
 NAMES = st.sampled_from(
-    ["HR", "hr", "8867-4", "Urine", "GCS", "GCS_eye", "GCS_verbal", "GCS_motor", "MechVent"]
-    + ["Glucose", "Temp", "age_years", "sex", "birth_date", "nonsense", "TroponinT"]
+    [
+        *("HR", "hr", "8867-4", "Urine", "GCS", "GCS_eye", "GCS_verbal", "GCS_motor", "MechVent"),
+        *("Glucose", "Temp", "age_years", "sex", "birth_date", "nonsense", "TroponinT"),
+    ]
 )
 UNITS = st.sampled_from([None, "bpm", "mg/dL", "mmol/L", "Cel", "[degF]", "mL", "furlong"])
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), TIMES, NAMES, VALUES, UNITS), max_size=30)
@@ -36,8 +39,12 @@ def fates(records: Records) -> list[str]:
 def series(records: Records) -> list[tuple[object, ...]]:
     cohort = records.cohort
     return [
-        (one.subject_id, one.times_hours.tolist(), one.channels.tolist(), one.values.tolist())
-        + (one.censoring.tolist(), np.nan_to_num(one.statics, nan=-9).tolist())
+        (
+            one.subject_id,
+            *(column.tolist() for column in (one.times_hours, one.channels, one.values)),
+            one.censoring.tolist(),
+            np.nan_to_num(one.statics, nan=-9).tolist(),
+        )
         for one in cohort
     ]
 
@@ -157,7 +164,8 @@ def test_a_height_in_inches_is_one_in_centimeters() -> None:
 
 
 def test_statics_that_disagree_are_averaged_or_unknown() -> None:
-    rows = [("a", None, "weight_kg", 80), ("a", None, "weight_kg", 82), ("a", 1, "HR", 80)]
+    rows: list[Row] = [("a", None, "weight_kg", 80), ("a", None, "weight_kg", 82)]
+    rows += [("a", 1, "HR", 80)]
     rows += [("a", None, "sex", "f"), ("a", None, "sex", "M")]
     records = read(rows)
     statics = records.cohort.statics[0]
@@ -201,11 +209,6 @@ def test_parts_of_the_coma_scale_make_a_total_where_all_are_testable() -> None:
 
 
 def test_an_intubated_patient_has_no_verbal_score() -> None:
-    from dataclasses import replace
-
-    from model.records.reading import read_records
-    from tests.model.records.rows import columns_of
-
     columns, ids = columns_of(
         [("a", 1, "GCS_eye", 4), ("a", 1, "GCS_verbal", 1), ("a", 1, "GCS_motor", 6)]
     )

@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from model.runtime.predictor import Predictor
+from service.jobs.account import Account
 from service.jobs.filling.filling import fill_chunk
 from service.jobs.ledger.records import Part
 from service.jobs.planning.plan import Plan, make_plan
@@ -48,6 +49,12 @@ class Filled:
         """The same as dictionaries."""
         found: list[Json] = self.table.to_pylist()
         return found
+
+    @property
+    def account(self) -> Account:
+        """What became of the rows."""
+        planning = Account.of_planning(self.plan.ignored, self.plan.remarks)
+        return Account.total([planning, *(one.account for one in self.results)])
 
     @property
     def quarantined(self) -> dict[Any, str]:
@@ -189,7 +196,7 @@ def write_fhir(path: Path, rows: Sequence[Json]) -> Path:
                     },
                 ]
             },
-            "subject": {"reference": one["subject_id"]},
+            "subject": {"reference": f"Patient/{one['subject_id']}"},
             "effectiveDateTime": instant(one["time"]),
             "valueQuantity": {"value": one["value"], "unit": one["unit"], "code": one["unit"]},
         }

@@ -115,6 +115,37 @@ def test_other_units_and_duplicates(
     assert_agrees(client, rows, filled, float)
 
 
+def test_limits_words_and_amounts(
+    client: httpx.Client, predictor: Predictor, tmp_path: Path
+) -> None:
+    rows = [
+        row("a", 0.0, "TroponinT", "<0.01", "ug/L"),
+        row("a", 1.0, "TroponinT", "0.3 H", "ug/L"),
+        row("a", 1.0, "Lactate", "hemolyzed", "mmol/L"),
+        row("a", 2.0, "TroponinT", "> 20", "ug/L"),
+        row("a", 2.0, "Urine", "100", "mL"),
+        row("a", 2.0, "Urine", "50", "mL"),
+        row("a", 2.0, "Urine", "50", "mL"),
+        row("a", 5.5, "HR", "90", "bpm"),
+        row("a", 5.5, "mystery", "90", None),
+    ]
+    source = write_csv(tmp_path / "in.csv", rows)
+    filled = fill(predictor, source, tmp_path / "out", format="csv")
+    urine = [one for one in filled.rows if (one["time"], one["variable"]) == (2.0, "Urine")]
+    assert [one["value"] for one in urine] == [200.0]
+    assert_agrees(client, rows, filled, float)
+
+
+def test_a_record_of_several_pieces(
+    client: httpx.Client, predictor: Predictor, tmp_path: Path
+) -> None:
+    rows = [row("a", start + hour, "HR", 80.0 + hour) for start in (0.0, 900.0) for hour in (0, 3)]
+    source = write_parquet(tmp_path / "in.parquet", rows)
+    filled = fill(predictor, source, tmp_path / "out")
+    assert {one["time"] for one in filled.rows} == {0.0, 1.0, 2.0, 3.0, 900.0, 901.0, 902.0, 903.0}
+    assert_agrees(client, rows, filled, float)
+
+
 def test_a_measured_value_stands_in_its_place(predictor: Predictor, tmp_path: Path) -> None:
     rows = [
         row("a", 0.0, "HR", 80),

@@ -1,5 +1,6 @@
 """`python -m service impute`: progress and sums on standard error, 0, 1 and 2 as exit status."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,15 @@ import pytest
 
 from service.registry.registry import Registry
 from tests.artifacts import write_version
-from tests.service.jobs.tables import observations, row, write_csv, write_meds, write_parquet
+from tests.service.jobs.tables import (
+    observations,
+    row,
+    write_csv,
+    write_meds,
+    write_ndjson,
+    write_parquet,
+)
+from tests.service.jobs.test_account import glucose
 from tests.service.registry.versions import activate, add
 
 ROWS = observations(5, seed=3, mean_observations=10)
@@ -42,7 +51,7 @@ def test_a_job_runs_and_says_what_it_did(tiny_artifact: Path, tmp_path: Path) ->
     parts = sorted((tmp_path / "out" / "parts").iterdir())
     assert [part.name for part in parts] == ["000000.csv", "000001.csv", "000002.csv"]
     names = pyarrow.csv.read_csv(parts[0]).column_names
-    assert names[5:9] == ["value", "standard_deviation", "q0.1", "q0.9"]
+    assert names[5:10] == ["comparator", "value", "standard_deviation", "q0.1", "q0.9"]
     assert not (tmp_path / "out" / "chunks").exists()
 
 
@@ -70,6 +79,45 @@ def test_the_active_version_of_a_registry_answers(tiny_artifact: Path, tmp_path:
     assert {one.split()[1] for one in table["model_version"].to_pylist()} == {"1"}
 
 
+def test_suspicions_are_told_and_accepted(tiny_artifact: Path, tmp_path: Path) -> None:
+    source = write_ndjson(tmp_path / "in.ndjson", [glucose(0, 14.2), glucose(1, 11.0)])
+    words = ("--artifact", tiny_artifact, "--device", "cpu", "--format", "fhir")
+    ran = run(source, tmp_path / "a", *words)
+    assert ran.returncode == 0, ran.stderr
+    assert "2 input rows, unit_suspected: Glucose came without a unit" in ran.stderr
+    ran = run(source, tmp_path / "b", *words, "--accept-suspected", "Glucose=mmol/L")
+    assert "2 input rows, unit_accepted: " in ran.stderr
+    assert "unit_suspected" not in ran.stderr
+
+
+def test_a_table_of_another_hospital_is_read_by_its_own_names(
+    tiny_artifact: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text(
+        "who,charttime,what,valuenum\n1,0,pulse rate,80\n1,60,220052,70\n1,90,T1,99.5\n"
+    )
+    (tmp_path / "codes.csv").write_text("code,variable,unit\n220052,MAP,mm[Hg]\n")
+    (tmp_path / "catalogue.csv").write_text(
+        "name,unit,low,high,aliases,codes\n"
+        "Pulse,/min,20,300,pulse rate,LOINC//8867-4\n"
+        "Temp,[degF],80,120,,ICU//T1\n"
+        "Mood,1,0,10,T1,\n"
+    )
+    ran = run(
+        *(tmp_path / "in.csv", tmp_path / "out", "--artifact", tiny_artifact, "--device", "cpu"),
+        *("--columns", "subject_id=who,time=charttime,variable=what,value=valuenum"),
+        *("--codes", tmp_path / "codes.csv", "--catalogue", tmp_path / "catalogue.csv"),
+        *("--time-unit", "minutes", "--own-times"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    table = pq.read_table(tmp_path / "out" / "parts" / "000000.parquet").to_pylist()
+    observed = {(one["time"], one["variable"]) for one in table if one["origin"] == "observed"}
+    assert observed == {(0.0, "HR"), (1.0, "MAP")}
+    assert "1 of 3 input rows not used: unknown_variable" in ran.stderr
+    asked = json.loads((tmp_path / "out" / "request.json").read_text())["request"]
+    assert asked["codes"]["ICU//T1"] == {"variable": "Temp", "unit": "[degF]"}
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -79,6 +127,9 @@ def test_the_active_version_of_a_registry_answers(tiny_artifact: Path, tmp_path:
         ["--shape", "round"],
         ["--own-times", "--times", __file__],
         ["--max-quarantined-share", "2"],
+        ["--columns", "when=charttime"],
+        ["--accept-suspected", "Glucose"],
+        ["--time-unit", "fortnights"],
     ],
 )
 def test_wrong_usage_ends_with_2(tiny_artifact: Path, tmp_path: Path, options: list[str]) -> None:
@@ -99,7 +150,7 @@ def test_failures_end_with_1_and_a_reason(tiny_artifact: Path, tmp_path: Path) -
         tmp_path / "in.csv", tmp_path / "b", "--artifact", tiny_artifact, "--device", "cpu"
     )
     assert failed.returncode == 1
-    assert "`subject_id` is missing" in failed.stderr
+    assert "no column `time`" in failed.stderr
 
 
 def test_output_inside_the_input_is_refused(tiny_artifact: Path, tmp_path: Path) -> None:

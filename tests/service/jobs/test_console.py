@@ -2,21 +2,23 @@
 
 import itertools
 import re
+from pathlib import Path
 
 import pytest
 
+from service.jobs.account import Account, NotUsed, Remarked
 from service.jobs.command_line.console import JobConsole
 from service.jobs.command_line.done import Done
 from service.jobs.planning.plan import Plan
 
-PLAN = Plan("", num_rows=4_000, num_subjects=400, ignored={}, chunks=())
+PLAN = Plan("", num_rows=4_000, num_subjects=400, ignored={}, remarks={}, chunks=())
 
 
 def lines_of(capsys: pytest.CaptureFixture[str], *num_subjects: int) -> list[str]:
     console = JobConsole()
     with console:
         for number, subjects in enumerate(num_subjects):
-            console.on_chunk(Done(PLAN, number, subjects, 10 * subjects, 0, 0, 0))
+            console.on_chunk(Done(PLAN, number, subjects, 10 * subjects, 0, 0, Account()))
     return capsys.readouterr().err.splitlines()
 
 
@@ -44,3 +46,18 @@ def test_rows_are_told_when_there_are_a_quarter_more(capsys: pytest.CaptureFixtu
     assert numbers[0] == 10
     assert len(numbers) < 25
     assert all(after > 1.25 * before for before, after in itertools.pairwise(numbers))
+
+
+def test_what_was_not_used_and_what_was_remarked_is_told_at_the_end(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    account = Account(
+        (NotUsed("duplicate", "HR", 2), NotUsed("missing_subject", "", 30)),
+        (Remarked("unit_assumed", "HR", "", "no unit was given", 7),),
+    )
+    JobConsole().on_end(Done(PLAN, 1, 400, 4_000, 0, 0, account), tmp_path)
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "30 of 4000 input rows not used: missing_subject",
+        "2 of 4000 input rows not used: duplicate HR",
+        "7 input rows, unit_assumed: no unit was given",
+    ]

@@ -15,6 +15,7 @@ from tests.service.jobs.tables import (
     fill,
     instant,
     observations,
+    row,
     write_csv,
     write_fhir,
     write_meds,
@@ -35,6 +36,10 @@ def assert_same_rows(ours: list[Json], theirs: list[Json]) -> None:
                 assert other[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
             else:
                 assert other[name] == value, name
+
+
+def point(one: Json) -> tuple[object, ...]:
+    return one["subject_id"], one["time"], one["variable"]
 
 
 @pytest.mark.parametrize("output_format", ["parquet", "csv", "ndjson"])
@@ -87,26 +92,22 @@ def test_csv_and_ndjson_are_the_same_as_parquet(predictor: Predictor, tmp_path: 
     assert_same_bytes(parquet, csv, ndjson)
 
 
-def test_fhir_without_patients_is_answered_as_with_them(
-    predictor: Predictor, tmp_path: Path
-) -> None:
-    """No static is taken from a Patient, so none is needed."""
-    bare = write_fhir(tmp_path / "bare.ndjson", [one for one in ROWS if one["time"] is not None])
-    names = {one["subject_id"] for one in ROWS}
+def test_the_sex_of_a_patient_is_a_descriptor(predictor: Predictor, tmp_path: Path) -> None:
+    plain = [one for one in ROWS if one["time"] is not None]
+    names = sorted({one["subject_id"] for one in ROWS})
     patients = [{"resourceType": "Patient", "id": name, "gender": "male"} for name in names]
-    told = tmp_path / "told.ndjson"
-    told.write_text("".join(f"{json.dumps(one)}\n" for one in patients) + bare.read_text())
-    without, having = (
-        fill(predictor, path, tmp_path / path.stem, format="fhir") for path in (bare, told)
-    )
-    assert_same_bytes(without, having)
-    assert {one["subject_id"] for one in without.rows} == names
-    assert without.quarantined == {}
-    assert all(one["value"] is not None for one in without.rows)
+    path = write_fhir(tmp_path / "in.ndjson", plain)
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in patients) + path.read_text())
+    told = [one | {"time": instant(one["time"])} for one in plain]
+    sexes = [row(name, None, "sex", "male") for name in names]
+    csv = write_csv(tmp_path / "in.csv", [*told, *sexes])
+    fhir = fill(predictor, path, tmp_path / "fhir", format="fhir")
+    assert_same_bytes(fhir, fill(predictor, csv, tmp_path / "csv", format="csv"))
+    assert {one["subject_id"] for one in fhir.rows} == set(names)
 
 
 def test_instants_are_the_same_in_every_format(predictor: Predictor, tmp_path: Path) -> None:
-    """FHIR has no statics, MEDS times without a zone and integers as subjects."""
+    """MEDS has times without a zone, and integers as subjects, which are sorted as text."""
     plain = [one for one in ROWS if one["time"] is not None]
     told = [one | {"time": instant(one["time"])} for one in plain]
     stamped = [one | {"time": EPOCH_MICROSECONDS + round(one["time"] * 3.6e9)} for one in plain]
@@ -126,7 +127,7 @@ def test_instants_are_the_same_in_every_format(predictor: Predictor, tmp_path: P
         one | {"subject_id": int(one["subject_id"][1:]), "time": one["time"].replace(tzinfo=None)}
         for one in parquet.rows
     ]
-    assert numbered == meds.rows
+    assert_same_rows(sorted(numbered, key=point), sorted(meds.rows, key=point))
 
 
 def test_a_shift_to_dates_changes_no_number(predictor: Predictor, tmp_path: Path) -> None:

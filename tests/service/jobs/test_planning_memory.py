@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from model.data.variables import Catalogue
+from model.records.sources.opening import open_source
+from model.records.sources.options import SourceFormat, SourceOptions
 from service.jobs.planning.sorting import SortedRuns
-from service.jobs.sources.tables import REQUIRED_COLUMNS, parquet_batches, read_csv
 
 _MAPS = Path("/proc/self/maps")
 _RUN_ROWS = 4_096
@@ -21,6 +23,10 @@ def peak_bytes(batches: Iterable[object]) -> int:
     """The most that Arrow has allocated while something is gone through."""
     before = pa.total_allocated_bytes()
     return max(pa.total_allocated_bytes() - before for _ in batches)
+
+
+def rows_of(path: Path, source_format: SourceFormat) -> Iterable[object]:
+    return open_source(path, SourceOptions(format=source_format), Catalogue((), ()))
 
 
 def write_groups(path: Path, num_groups: int) -> Path:
@@ -57,7 +63,7 @@ def runs_of(folder: Path, num_runs: int) -> SortedRuns:
 
 def test_reading_a_longer_parquet_file_holds_no_more(tmp_path: Path) -> None:
     short, long = (
-        peak_bytes(parquet_batches(write_groups(tmp_path / f"{size}", size), REQUIRED_COLUMNS))
+        peak_bytes(rows_of(write_groups(tmp_path / f"{size}", size), SourceFormat.PARQUET))
         for size in (3, 30)
     )
     assert long <= _MAX_RATIO * short
@@ -69,7 +75,7 @@ def test_reading_a_csv_file_holds_a_part_of_it(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(b"subject_id,time,variable,value\n")
         file.writelines([lines] * 60)
-    assert peak_bytes(read_csv(path)) < path.stat().st_size
+    assert peak_bytes(rows_of(path, SourceFormat.CSV)) < path.stat().st_size
 
 
 def test_merging_more_runs_holds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

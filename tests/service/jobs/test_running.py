@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.records.rows import TimeKind
+from model.records.rows import SCHEMA, TimeKind
 from model.records.sources.options import SourceFormat
 from model.runtime.predictor import Predictor
 from service.errors import ServiceError
 from service.inference.errors import Fault
 from service.jobs.errors import ChunkAlteredError, JobInputError
-from service.jobs.planning.chunks import chunk_path, cut, read_chunk
+from service.jobs.planning.chunks import Whole, chunk_path, cut, read_chunk
 from service.jobs.planning.plan import load_plan, make_plan
 from service.jobs.planning.sorting import SortedRuns
 from service.jobs.request import JobRequest
@@ -169,7 +169,7 @@ def test_sorting_and_cutting_keep_every_row(
     runs = SortedRuns(folder, run_rows=run_rows)
     for subjects in batches:
         runs.add(batch_of(subjects))
-    chunks = list(cut(runs.merged(), folder, TimeKind.HOURS, chunk_subjects=chunk_subjects))
+    chunks = list(cut(runs.merged(), folder, Whole(TimeKind.HOURS), chunk_subjects=chunk_subjects))
     found = [
         [one["subject_id"] for one in read_chunk(folder, chunk).table.to_pylist()]
         for chunk in chunks

@@ -1,4 +1,7 @@
-"""Every format is read by what it says; what is no table of ours is refused with what was expected."""
+"""Every source goes through the job door; what cannot be read at all is refused without its values.
+
+What the rows of each format mean is said in `tests/model/records`.
+"""
 
 import gzip
 import json
@@ -9,78 +12,64 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from model.runtime.predictor import Predictor
 from service.jobs.errors import JobInputError
+from service.jobs.planning.chunks import read_chunk
 from service.jobs.planning.plan import make_plan
-from service.jobs.reading.rows import Rows
-from service.jobs.request import InputFormat, JobRequest
-from service.jobs.sources import open_source
+from service.jobs.request import JobRequest
 from tests.catalogues import CHALLENGE
-from tests.service.jobs.tables import Json, row, write_csv, write_ndjson, write_parquet
+from tests.service.jobs.tables import (
+    Json,
+    assert_same_bytes,
+    fill,
+    instant,
+    observations,
+    row,
+    write_csv,
+    write_ndjson,
+    write_parquet,
+)
 
 ROWS = [
     row("a", 0.5, "HR", 80.0, "/min"),
     row("a", 1.25, "MAP", 70.5, None),
     row("b", -3.0, "8867-4", 1e2, None),
 ]
+FORMATS = ["parquet", "csv", "ndjson", "fhir", "meds", "omop", "physionet2012"]
+GRID = {"kind": "grid", "minutes": 30}
 
 
-def read(path: Path, input_format: str, **options: Any) -> list[Rows]:
-    return list(
-        open_source(path, JobRequest(format=InputFormat(input_format), **options), CHALLENGE)
-    )
+def read(path: Path, input_format: str, **options: Any) -> list[Json]:
+    """The rows of the chunks of a plan."""
+    folder = path.with_name(f"{path.name}-plan")
+    request = JobRequest.model_validate({"format": input_format, **options})
+    plan = make_plan(path, request, folder, CHALLENGE)
+    return [one for chunk in plan.chunks for one in read_chunk(folder, chunk).table.to_pylist()]
 
 
-def joined(found: list[Rows]) -> list[Json]:
-    return [one for rows in found for one in rows.batch.to_pylist()]
-
-
-def refused(path: Path, input_format: str) -> str:
+def refused(path: Path, input_format: str, **options: Any) -> str:
     with pytest.raises(JobInputError) as caught:
-        read(path, input_format)
+        read(path, input_format, **options)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("is_zipped", [False, True])
 def test_csv_has_any_usual_form(tmp_path: Path, delimiter: str, is_zipped: bool) -> None:
-    plain = joined(read(write_csv(tmp_path / "plain.csv", ROWS), "csv"))
+    plain = read(write_csv(tmp_path / "plain.csv", ROWS), "csv")
     text = "\ufeff" + (tmp_path / "plain.csv").read_text().replace(",", delimiter)
     text = text.replace("\n", "\r\n")
     path = tmp_path / ("other.csv.gz" if is_zipped else "other.csv")
     path.write_bytes(gzip.compress(text.encode()) if is_zipped else text.encode())
-    assert joined(read(path, "csv")) == plain
+    assert read(path, "csv") == plain
     assert [one["value"] for one in plain] == [80.0, 70.5, 100.0]
 
 
 def test_columns_may_have_any_order_and_company(tmp_path: Path) -> None:
-    expected = joined(read(write_parquet(tmp_path / "a.parquet", ROWS), "parquet"))
+    expected = read(write_parquet(tmp_path / "a.parquet", ROWS), "parquet")
     turned = [{**{key: one[key] for key in reversed(one)}, "note": "x"} for one in ROWS]
-    assert joined(read(write_csv(tmp_path / "b.csv", turned), "csv")) == expected
-    assert joined(read(write_ndjson(tmp_path / "c.ndjson", turned), "ndjson")) == expected
-
-
-@pytest.mark.parametrize("subject_type", [pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
-def test_kinds_of_text_and_numbers_are_one(tmp_path: Path, subject_type: pa.DataType) -> None:
-    expected = joined(read(write_parquet(tmp_path / "a.parquet", ROWS), "parquet"))
-    path = write_parquet(
-        tmp_path / "b.parquet", ROWS, subject_id=subject_type, time=pa.float32(), value=pa.float32()
-    )
-    assert joined(read(path, "parquet")) == expected
-
-
-def test_single_precision_is_the_decimal_that_was_meant(tmp_path: Path) -> None:
-    rows = [row("a", 0.1, "FiO2", 0.21)]
-    path = write_parquet(tmp_path / "in.parquet", rows, value=pa.float32(), time=pa.float32())
-    (found,) = joined(read(path, "parquet"))
-    assert (found["hours"], found["value"]) == (0.1, 0.21)
-
-
-def test_integers_are_subjects_of_a_table(tmp_path: Path) -> None:
-    rows = [{**one, "subject_id": 7} for one in ROWS]
-    parquet = write_parquet(tmp_path / "a.parquet", rows, subject_id=pa.int32())
-    ndjson = write_ndjson(tmp_path / "b.ndjson", rows)
-    assert {one["subject_id"] for one in joined(read(parquet, "parquet"))} == {"7"}
-    assert {one["subject_id"] for one in joined(read(ndjson, "ndjson"))} == {"7"}
+    assert read(write_csv(tmp_path / "b.csv", turned), "csv") == expected
+    assert read(write_ndjson(tmp_path / "c.ndjson", turned), "ndjson") == expected
 
 
 @pytest.mark.parametrize("missing", ["subject_id", "time", "variable", "value"])
@@ -92,24 +81,20 @@ def test_a_missing_column_is_named(tmp_path: Path, missing: str, input_format: s
         pq.write_table(pa.Table.from_pylist(rows), path)
     else:
         {"csv": write_csv, "ndjson": write_ndjson}[input_format](path, rows)
-    assert f"`{missing}` is missing" in refused(path, input_format)
+    assert f"no column `{missing}`" in refused(path, input_format)
 
 
-@pytest.mark.parametrize("input_format", ["parquet", "csv", "ndjson", "fhir", "meds"])
+@pytest.mark.parametrize("input_format", FORMATS)
 @pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe", b"{", b"[1, 2]\n", b"{} {}\n"])
-def test_what_is_no_table_is_refused(tmp_path: Path, input_format: str, content: bytes) -> None:
+def test_what_is_no_source_is_refused(tmp_path: Path, input_format: str, content: bytes) -> None:
     path = tmp_path / "in"
     path.write_bytes(content)
-    request = JobRequest(format=InputFormat(input_format))
-    with pytest.raises(JobInputError) as caught:
-        make_plan(path, request, tmp_path / "job", CHALLENGE)
-    assert "Traceback" not in str(caught.value)
+    assert "Traceback" not in refused(path, input_format)
 
 
 @pytest.mark.parametrize(
     ("text", "input_format"),
     [
-        ("subject_id,time,variable,value\na,1,HR,80\na,1,HR\n", "csv"),
         ('{"subject_id":"a","time":1,"variable":"HR","value":80}\n{"subject_id":"a"', "ndjson"),
         (
             '{"subject_id":"a","time":1,"variable":"HR","value":80}\n'
@@ -119,7 +104,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, input_format: str, content:
         ("subject_id,time,time,variable,value\na,1,1,HR,80\n", "csv"),
     ],
 )
-def test_broken_lines_are_refused_without_their_values(
+def test_broken_sources_are_refused_without_their_values(
     tmp_path: Path, text: str, input_format: str
 ) -> None:
     path = tmp_path / "in"
@@ -127,107 +112,186 @@ def test_broken_lines_are_refused_without_their_values(
     assert "secret" not in refused(path, input_format)
 
 
+def test_a_first_line_of_values_is_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("Smith,2026-03-01 10:00,HR,80\nSmith,2026-03-01 11:00,HR,81\n")
+    message = refused(path, "csv")
+    assert "Smith" not in message
+    assert "names of the columns should stand" in message
+
+
+def test_revisions_count_once(predictor: Predictor, tmp_path: Path) -> None:
+    def glucose(version: str, value: float, **changes: Any) -> Json:
+        return {
+            "resourceType": "Observation",
+            "id": "o1",
+            "meta": {"versionId": version},
+            "status": "final",
+            "code": {"coding": [{"system": "http://loinc.org", "code": "2345-7"}]},
+            "subject": {"reference": "https://x/Patient/1/_history/2"},
+            "effectiveDateTime": instant(0.0),
+            "valueQuantity": {"value": value, "code": "mg/dL"},
+            **changes,
+        }
+
+    sodium = {"coding": [{"system": "http://loinc.org", "code": "2951-2"}]}
+    resources = [
+        glucose("2", 54, status="corrected"),
+        glucose("1", 540),
+        glucose("1", 190, id="o2", code=sodium),
+        glucose("2", 190, id="o2", code=sodium, status="entered-in-error"),
+    ]
+    path = write_ndjson(tmp_path / "in.ndjson", resources)
+    filled = fill(predictor, path, tmp_path / "o", format="fhir", fill={"kind": "own_times"})
+    assert [(one["subject_id"], one["variable"], one["value"]) for one in filled.rows] == [
+        ("1", "Glucose", 54.0)
+    ]
+    assert {one.reason for one in filled.account.not_used} == {"superseded", "withdrawn"}
+    bundle = {"resourceType": "Bundle", "type": "collection"}
+    bundle["entry"] = [{"resource": one} for one in resources]  # type: ignore[assignment]
+    (tmp_path / "in.json").write_text(json.dumps(bundle))
+    bundled = fill(
+        predictor,
+        tmp_path / "in.json",
+        tmp_path / "b",
+        format="fhir",
+        fill={"kind": "own_times"},
+    )
+    assert_same_bytes(filled, bundled)
+
+
+LONG = [
+    row("7", 0.0, "HR", 80.0, "/min"),
+    row("7", 0.0, "MAP", 70.0, "mm[Hg]"),
+    row("7", 1.0, "HR", 84.0, "/min"),
+    row("8", 0.5, "Temp", 37.5, "Cel"),
+    row("8", 2.5, "HR", 90.0, "/min"),
+]
+
+
+def test_a_wide_table_is_the_long_one(predictor: Predictor, tmp_path: Path) -> None:
+    long = fill(predictor, write_parquet(tmp_path / "a.parquet", LONG), tmp_path / "a", fill=GRID)
+    text = "stay_id,hour,HR,MAP [mmHg],Temp\n7,0,80,70,\n7,1,84,,\n8,0.5,,,37.5\n8,2.5,90,,\n"
+    (tmp_path / "wide.csv").write_text(text)
+    wide = fill(predictor, tmp_path / "wide.csv", tmp_path / "b", format="csv", fill=GRID)
+    assert_same_bytes(long, wide)
+
+
+def test_columns_codes_and_times_are_as_the_request_says(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    long = fill(predictor, write_parquet(tmp_path / "a.parquet", LONG), tmp_path / "a", fill=GRID)
+    lines = [
+        "who,when,what,valuenum",
+        "7,0,pulse rate,80",
+        "7,0,220052,70",
+        "7,60,pulse rate,84",
+        "8,30,T,99.5",
+        "8,150,pulse rate,90",
+    ]
+    (tmp_path / "in.csv").write_text("\n".join(lines))
+    options: Json = {
+        "columns": {
+            "subject_id": "who",
+            "time": "when",
+            "variable": "what",
+            "value": "valuenum",
+        },
+        "codes": {
+            "pulse rate": "HR",
+            "220052": {"variable": "MAP", "unit": "mm[Hg]"},
+            "T": {"variable": "Temp", "unit": "[degF]"},
+        },
+        "time": {"unit": "minutes"},
+    }
+    other = fill(predictor, tmp_path / "in.csv", tmp_path / "b", format="csv", fill=GRID, **options)
+    assert_same_bytes(long, other)
+    assert {one.code for one in other.account.remarks} == {"unit_converted", "unit_assumed"}
+
+
+def test_local_times_become_instants_in_their_zone(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(
+        "subject_id,time,variable,value\na,03/02/2026 08:30,HR,80\na,03/02/2026 10:30,HR,90\n"
+    )
+    filled = fill(
+        predictor,
+        tmp_path / "in.csv",
+        tmp_path / "o",
+        format="csv",
+        fill={"kind": "own_times"},
+        time={"format": "%d/%m/%Y %H:%M", "zone": "Europe/Berlin"},
+    )
+    assert [one["time"].isoformat() for one in filled.rows] == [
+        "2026-02-03T07:30:00+00:00",
+        "2026-02-03T09:30:00+00:00",
+    ]
+
+
 @pytest.mark.parametrize(
-    ("column", "kind", "values"),
+    "options",
     [
-        ("subject_id", pa.float64(), [1.0, 2.0, 3.0]),
-        ("time", pa.duration("s"), [1, 2, 3]),
-        ("value", pa.timestamp("us"), [1, 2, 3]),
-        ("variable", pa.float64(), [1.0, 2.0, 3.0]),
+        {"codes": {"x": "nonsense"}},
+        {"time": {"zone": "Nowhere/Land"}},
+        {"accepted_units": {"HR": "furlongs"}},
+        {"accepted_units": {"nonsense": "mg/dL"}},
+        {"columns": {"time": "charttime"}},
+        {"columns": {"time": "x", "value": "x"}},
     ],
 )
-def test_a_wrong_type_is_named(
-    tmp_path: Path, column: str, kind: pa.DataType, values: list[Any]
+def test_what_is_said_about_a_source_and_means_nothing_is_refused(
+    tmp_path: Path, options: Json
 ) -> None:
-    table = pa.Table.from_pylist(ROWS).drop_columns([column])
-    table = table.append_column(column, pa.array(values, kind))
-    pq.write_table(table, tmp_path / "in.parquet")
-    assert f"`{column}` must hold" in refused(tmp_path / "in.parquet", "parquet")
+    assert refused(write_csv(tmp_path / "in.csv", ROWS), "csv", **options)
 
 
-def test_meds_has_integers_timestamps_and_loinc_codes(tmp_path: Path) -> None:
-    table = pa.table(
-        {
-            "subject_id": pa.array([2, 1, 1, 1], pa.int64()),
-            "time": pa.array([0, 3_600_000_000, None, 0], pa.timestamp("us")),
-            "code": ["LOINC//8867-4", "HR", "age_years", "MEDS_BIRTH"],
-            "numeric_value": pa.array([80, 81, 63, None], pa.float32()),
-        }
+def test_omop_and_the_files_of_the_challenge_are_filled(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    header = "person_id,measurement_concept_id,measurement_datetime,value_as_number\n"
+    (tmp_path / "omop").mkdir()
+    (tmp_path / "omop" / "measurement.csv").write_text(
+        f"{header}1,3027018,2026-03-01 10:00:00,92\n1,3027018,2026-03-01 12:00:00,95\n"
     )
-    (tmp_path / "data" / "train").mkdir(parents=True)
-    pq.write_table(table, tmp_path / "data" / "train" / "0.parquet")
-    (rows,) = read(tmp_path, "meds")
-    assert rows.ignored == {"unknown_variable": 1}
-    assert [one["variable"] for one in joined([rows])] == ["8867-4", "HR", "age_years"]
-    wrong = table.set_column(0, "subject_id", pa.array(["b", "a", "a", "a"]))
-    pq.write_table(wrong, tmp_path / "wrong.parquet")
-    assert "integers" in refused(tmp_path / "wrong.parquet", "meds")
+    omop = fill(predictor, tmp_path / "omop", tmp_path / "a", format="omop")
+    assert [one["value"] for one in omop.rows if one["origin"] == "observed"] == [92.0, 95.0]
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "132539.txt").write_text(
+        "Time,Parameter,Value\n00:00,RecordID,132539\n00:00,Age,54\n00:07,HR,73\n01:00,HR,77\n"
+    )
+    found = fill(predictor, tmp_path / "set", tmp_path / "b", format="physionet2012")
+    assert {one["subject_id"] for one in found.rows} == {"132539"}
 
 
-def observation(**changes: Any) -> Json:
-    whole = {
-        "resourceType": "Observation",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]},
-        "subject": {"reference": "Patient/1"},
-        "effectiveDateTime": "2026-03-01T10:05:00+01:00",
-        "valueQuantity": {"value": 80, "unit": "beats/min", "code": "/min"},
-    }
-    return {name: value for name, value in (whole | changes).items() if value is not ...}
+SYNTHEA = next(
+    (
+        folder / "shared/data/fhir-synthea-r4"
+        for folder in Path(__file__).parents
+        if (folder / "shared/data/fhir-synthea-r4").is_dir()
+    ),
+    None,
+)
 
 
-def coding(*codes: str) -> Json:
-    return {"coding": [{"system": "http://loinc.org", "code": code} for code in codes]}
+@pytest.mark.skipif(SYNTHEA is None, reason="needs the shared data")
+@pytest.mark.parametrize(("below", "num_patients"), [("bundles", 6), ("", 103)])
+def test_all_of_synthea_is_read_and_filled(
+    predictor: Predictor, tmp_path: Path, below: str, num_patients: int
+) -> None:
+    assert SYNTHEA is not None
+    asked: Json = {"format": "fhir", "fill": {"kind": "own_times"}}
+    filled = fill(predictor, SYNTHEA / below, tmp_path / "o", **asked)
+    assert len({one["subject_id"] for one in filled.rows}) == num_patients
+    assert filled.quarantined == {}
+    reasons = {one.reason for one in filled.account.not_used}
+    assert reasons >= {"other_resource", "unknown_variable", "duplicate"}
 
 
-PRESSURES = [
-    {"code": coding("8480-6"), "valueQuantity": {"value": 120, "unit": "mmHg"}},
-    {"code": coding("8462-4"), "valueQuantity": {"value": 70, "unit": "mmHg"}},
-    {"code": coding("0000-0"), "valueQuantity": {"value": 1}},
-    {"code": coding("8478-0"), "dataAbsentReason": {"text": "unknown"}},
-]
-RESOURCES = [
-    observation(),
-    observation(effectiveDateTime=..., effectiveInstant="2026-03-01T10:05:00.5Z"),
-    observation(effectiveDateTime=..., effectivePeriod={"start": "2026-03-01T09:00:00Z"}),
-    observation(code=coding("0000-0", "2345-7"), valueQuantity={"value": 7, "code": "mmol/L"}),
-    observation(code=coding("85354-9"), component=PRESSURES, valueQuantity=...),
-    observation(status="entered-in-error"),
-    observation(status=...),
-    observation(code={"coding": [{"system": "urn:x", "code": "8867-4"}]}),
-    observation(code={"text": "pulse"}),
-    observation(valueQuantity=..., valueString="fast"),
-    observation(effectiveDateTime="2026-03-01"),
-    observation(effectiveDateTime=...),
-    observation(subject=...),
-    observation(valueQuantity={"value": 1, "code": "furlongs"}),
-    {"resourceType": "Patient", "id": "1", "gender": "male"},
-]
-
-
-def test_fhir_reads_what_it_can_and_counts_the_rest(tmp_path: Path) -> None:
-    path = tmp_path / "in.ndjson"
-    path.write_text("".join(json.dumps(one) + "\n" for one in RESOURCES))
-    (rows,) = read(path, "fhir")
-    assert rows.ignored == {
-        "other_resource": 1,
-        "status_not_final": 2,
-        "no_known_code_or_quantity": 5,
-        "no_time_with_offset": 2,
-        "missing_subject": 1,
-        "unknown_unit": 1,
-    }
-    found = [(one["variable"], one["value"], one["unit"]) for one in joined([rows])]
-    assert sorted(found) == [
-        ("2345-7", 7.0, "mmol/L"),
-        ("8462-4", 70.0, "mmHg"),
-        ("8480-6", 120.0, "mmHg"),
-        *[("8867-4", 80.0, "/min")] * 3,
-    ]
-    assert {one["subject_id"] for one in joined([rows])} == {"Patient/1"}
-
-
-@pytest.mark.parametrize("value", ["eighty", [1], {"a": 1}])
-def test_a_field_of_another_type_than_fhir_has_is_refused(tmp_path: Path, value: Any) -> None:
-    path = write_ndjson(tmp_path / "in.ndjson", [observation(valueQuantity={"value": value})])
-    assert "cannot be read as NDJSON of FHIR resources" in refused(path, "fhir")
+def test_several_readings_of_one_table_have_one_account(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    rows = observations(9, seed=3, mean_observations=12)
+    source = write_parquet(tmp_path / "in.parquet", [*rows, row("s000", 1.0, "nonsense", 1.0)])
+    whole, cut = (
+        fill(predictor, source, tmp_path / str(size), chunk_subjects=size) for size in (100, 2)
+    )
+    assert whole.account.not_used == cut.account.not_used

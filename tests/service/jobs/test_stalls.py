@@ -4,7 +4,7 @@ import math
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import final
 
@@ -14,7 +14,7 @@ from service.jobs.filling.filler import Filler
 from service.jobs.folder import JobFolder, make_private
 from service.jobs.ledger.database import Database
 from service.jobs.ledger.leases import Leases
-from service.jobs.ledger.records import Chunk, JobRecord
+from service.jobs.ledger.records import JobRecord, Planned
 from service.jobs.workers.stalls import WorkerStalledError
 from service.jobs.workers.worker import Worker, WorkerOptions
 from tests.conftest import REPOSITORY
@@ -188,7 +188,7 @@ def test_planning_has_no_limit(bench: Bench, hanging: Hanging) -> None:
 
         def plan(
             self, job: JobRecord, folder: JobFolder, plan: Path, tell: Callable[[int], None]
-        ) -> Sequence[Chunk]:
+        ) -> Planned:
             hanging.seconds += 2 * LIMIT_SECONDS
             before = hanging.num_looks
             wait_until(lambda: hanging.num_looks > before + 1)

@@ -87,7 +87,7 @@ def test_nothing_is_loaded_twice(
     def load(*_: object, **__: object) -> Predictor:
         raise AssertionError
 
-    monkeypatch.setattr("service.registry.following.open_predictor", load)
+    monkeypatch.setattr("service.registry.following.open_as_set", load)
     for _ in range(3):
         following.look()
     activate(registry, "1")
@@ -225,10 +225,10 @@ def test_a_start_with_a_bad_version_is_not_ready_until_a_good_one(registry: Regi
 def test_an_unforeseen_failure_is_a_refusal(
     registry: Registry, following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(directory: Path, **_: object) -> Predictor:
+    def fail(directory: Path, *_: object, **__: object) -> Predictor:
         raise MemoryError(f"no room for {directory}")
 
-    monkeypatch.setattr("service.registry.following.open_predictor", fail)
+    monkeypatch.setattr("service.registry.following.open_as_set", fail)
     activate(registry, "2")
     following.look()
     assert following.versions == ["1"]

@@ -87,6 +87,17 @@ def test_the_format_of_a_table_is_told_by_endings(tmp_path: Path) -> None:
         table_format(tmp_path)
 
 
+def test_pipes_and_links_to_nowhere_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "nowhere")
+    _touch(tmp_path, "a.csv")
+    listing = list_files(tmp_path, CSV, what="CSV")
+    assert [file.name for file in listing.files] == ["a.csv"]
+    assert listing.passed_over == ("link.csv", "pipe.csv")
+    with pytest.raises(SourceError, match=r"pipe\.csv: it is no regular file"):
+        list_files(tmp_path / "pipe.csv", CSV, what="CSV")
+
+
 def test_plain_bytes_are_opened_as_they_are(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "time,HR\n1,80\n")
     with open_bytes(path) as opened:

@@ -182,6 +182,14 @@ def test_a_verbal_part_that_nobody_could_test_makes_no_total(tmp_path: Path) -> 
     assert _fates(records).get("not_testable") == 1
 
 
+def test_parts_add_up_by_the_names_of_the_catalogue(tmp_path: Path) -> None:
+    columns = "subject_id,time,variable,value\n"
+    rows = [f"1,0.5,{name},{value}" for name, value in (("GCSEye", 4), ("GCS motor", 6))]
+    (tmp_path / "a.csv").write_text(columns + "\n".join([*rows, "1,0.5,GCSVerbal,5"]))
+    records, _ = _records(tmp_path / "a.csv", SourceFormat.CSV)
+    assert ("GCS", 0.0, 15.0) in [(name, 0.0, value) for name, _, value in _told(records)]
+
+
 def test_an_age_comes_from_the_birth_in_every_format(tmp_path: Path) -> None:
     patient = {"resourceType": "Patient", "id": "1", "birthDate": "1976-03-01", "gender": "male"}
     file = tmp_path / "all.ndjson"

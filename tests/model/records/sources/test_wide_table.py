@@ -7,10 +7,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from model.data.variables import Catalogue, Static
 from model.records.codes import CodeMap
 from model.records.errors import SourceError
 from model.records.sources.describing import describe_source
 from model.records.sources.options import SourceFormat, SourceOptions
+from model.records.times import TimeRules
 from tests.model.records.sources.reading import STATICS, read, write
 
 
@@ -88,7 +90,7 @@ def test_a_column_that_may_be_the_subject_is_asked_for(tmp_path: Path) -> None:
 
 def test_a_table_without_a_time_is_refused_unless_all_are_statics(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "subject_id,sex\n1,female\n")
-    with pytest.raises(SourceError, match="no column `time`"):
+    with pytest.raises(SourceError, match=r"no column `time`; .*statics alone, and `sex` is none"):
         read(path)
     found = read(path, catalogue=STATICS)
     assert (found.column("text"), found.column("time_kind")) == (["female"], [0])
@@ -102,6 +104,23 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
         read(write(tmp_path / "a.csv", "subject_id,time,HR,HR\n1,0,80,81\n"))
     found = read(write(tmp_path / "b.csv", "subject_id,time,T [C],T [F]\n1,0,37,98.6\n"))
     assert (found.column("variable"), found.column("unit")) == (["T", "T"], ["C", "F"])
+
+
+def test_a_header_that_the_catalogue_names_keeps_its_brackets(tmp_path: Path) -> None:
+    static = Static(name="size [cm]", description="", unit="cm", plausible_range=(1.0, 300.0))
+    path = write(tmp_path / "a.csv", "subject_id,size [cm]\n1,180\n")
+    found = read(path, catalogue=Catalogue((), (static,)))
+    assert (found.column("variable"), found.column("unit")) == (["size [cm]"], ["cm"])
+
+
+def test_times_in_other_units_are_no_variables_and_are_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "subject_id,minutes,HR\n1,90,80\n")
+    with pytest.raises(SourceError, match="say so with --columns time=minutes --time-unit minutes"):
+        read(path)
+    found = read(path, columns={"time": "minutes"}, time=TimeRules(unit="minutes"))
+    assert (found.column("hours"), found.column("variable")) == ([1.5], ["HR"])
+    path = write(tmp_path / "b.csv", "subject_id,minutes,hour,HR\n1,90,1.5,80\n")
+    assert read(path).column("variable") == ["HR"]
 
 
 def test_a_code_map_may_name_a_whole_header(tmp_path: Path) -> None:
