@@ -64,9 +64,9 @@ def propose_command(
     options = source_options(kind, source, codes, columns, time_format, time_unit, time_zone)
     rules = ProposalRules(min_subjects=min_subjects, max_variables=max_variables)
     account = propose_from(source, options, known=known, rules=rules)
-    account.proposal.write(out)
     for line in account.lines():
         print(line)
+    account.proposal.write(out)
     given = _given_again(codes, columns, time_format, time_unit, time_zone)
     accepted = "".join(
         f" --accept-suspected {name}={unit}" for name, unit in account.proposal.accepts

@@ -5,17 +5,22 @@ as what is typical. Any other name gets a row from its values. A person decides 
 suggestion that needs one has a note.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool
 
 from model.data.variables import Catalogue, Static, Variable, folded
 from model.errors import CatalogueError
+from model.records.glasgow import total_channel
 from model.records.meanings import Meanings
 from model.records.row_columns import RowColumns
+from model.records.statics import age_position
 from model.records.suspicion import suspect_units
 from training.catalogue.known_rows import UnitDoubt, known_static, known_variable
 from training.catalogue.new_rows import new_static, new_variable
-from training.catalogue.proposal import Entry, LeftOut, Proposal
+from training.catalogue.proposal import Entry, LeftOut, Proposal, Seen
 from training.catalogue.roles import is_static, why_not, why_not_static
 from training.catalogue.sample import LEAST_SUBJECTS, Sample, samples_of
 
@@ -77,6 +82,7 @@ def propose(
             entries.append(found)
         else:
             left_out.append(found)
+    entries += _made(rows, known, entries)
     entries, beyond = _commonest(entries, rules.max_variables)
     accepts = []
     for entry in entries:
@@ -84,6 +90,25 @@ def propose(
         if entry.is_known and doubt is not None and doubt.is_column:
             accepts.append((entry.item.name, doubt.unit))
     return Proposal(tuple(_ordered(entries, known)), (*left_out, *beyond), tuple(accepts))
+
+
+def _made(rows: RowColumns, known: Catalogue, entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Give the known rows of what an import makes itself: ages from births, totals of the coma scale."""
+    names = {entry.item.name for entry in entries}
+    meanings = Meanings.of(rows.names, rows.units, known)
+    age, total = age_position(known), total_channel(known)
+    if age is not None and known.statics[age].name not in names and meanings.is_birth.any():
+        seen = _seen(rows, meanings.is_birth)
+        yield Entry(known.statics[age], seen, ("from the dates of birth",), is_known=True)
+    is_part = meanings.parts >= 0
+    if total is not None and known[total].name not in names and is_part.any():
+        seen = _seen(rows, is_part)
+        yield Entry(known[total], seen, ("added up from its three parts",), is_known=True)
+
+
+def _seen(rows: RowColumns, chosen: Bool[np.ndarray, " row"]) -> Seen:
+    subjects = len(np.unique(rows.subjects[chosen]))
+    return Seen(rows=int(chosen.sum()), subjects=subjects, names=(), units=())
 
 
 def joined(own: Catalogue, other: Catalogue) -> Catalogue:

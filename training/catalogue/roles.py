@@ -31,9 +31,11 @@ def is_static(sample: Sample) -> bool:
     A value that is given once is a descriptor where it stands at the first time of nearly everybody
     and nearly everybody has it; a laboratory value that is measured once stands anywhere.
     """
-    is_timed = np.isfinite(sample.hours)
-    if np.mean(is_timed) < 0.5:
+    if np.mean(sample.is_timeless) > 0.5:
         return True
+    is_timed = np.isfinite(sample.hours)
+    if not is_timed.any():
+        return False
     if sample.num_subjects < LEAST_SUBJECTS or not _is_constant(sample):
         return False
     owners, firsts = np.unique(sample.subjects[is_timed], return_index=True)

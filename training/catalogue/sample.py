@@ -37,7 +37,8 @@ class Sample:
     `channel` and `static` are positions in the known catalogue, -1 where it is none. `names` are the
     names that the source uses, the most frequent first; `units` likewise, with their rows and empty
     text for none. `unit` is the one that `values` are in; `unconverted` are units without a way to
-    it, and their values are NaN, as those of words. `hours` is NaN where a row has no usable time.
+    it, and their values are NaN, as those of words. `hours` is NaN where a row has no usable time;
+    `is_timeless` says where it has none at all.
     """
 
     channel: int
@@ -50,6 +51,7 @@ class Sample:
     moments: Moments
     subjects: Int[np.ndarray, " row"]
     hours: Float[np.ndarray, " row"]
+    is_timeless: Bool[np.ndarray, " row"]
     values: Float[np.ndarray, " row"]
     comparators: Int[np.ndarray, " row"]
     texts: Labels
@@ -150,6 +152,7 @@ def samples_of(rows: RowColumns, known: Catalogue) -> Iterator[Sample]:
             moments=moments,
             subjects=rows.subjects[chosen],
             hours=hours[chosen],
+            is_timeless=rows.times.kinds[chosen] == TimeKind.MISSING,
             values=values[chosen],
             comparators=rows.comparators[chosen],
             texts=rows.texts.take(chosen),

@@ -17,7 +17,7 @@ NOTHING = Catalogue((), ())
 
 
 def long_table(
-    values: Sequence[object],
+    values: Sequence[object] | np.ndarray,
     *,
     name: str = "Spark",
     units: Sequence[str | None] | str | None = None,

@@ -102,3 +102,36 @@ def test_names_that_nobody_knows_survive_the_way_through_an_import(tmp_path: Pat
     assert unknown <= left_out
     propose_from(tmp_path / "data", SourceOptions(format=SourceFormat.MEDS)).proposal.write(second)
     assert read_catalogue(second) == own
+
+
+def test_a_birth_gives_an_age_and_an_empty_column_is_named(tmp_path: Path) -> None:
+    rows = ["subject_id,time,HR,Empty,glucose_mg_dl"]
+    for subject in range(10):
+        rows += [f"{subject},2024-01-0{day}T10:00,{70 + subject},,{100 + day}" for day in (1, 2, 3)]
+    source = tmp_path / "a.csv"
+    source.write_text("\n".join(rows) + "\n")
+    proposal = propose_from(source, CSV).proposal
+    assert [one.name for one in proposal.catalogue] == ["Glucose", "HR"]
+    assert [one.name for one in proposal.left_out] == ["Empty"]
+    long = ["subject_id,time,variable,value"]
+    long += [f"{subject},1950-01-01,MEDS_BIRTH," for subject in range(10)]
+    long += [f"{subject},2024-01-01T10:00,HR,{70 + subject}" for subject in range(10)]
+    source.write_text("\n".join(long) + "\n")
+    account = propose_from(source, CSV)
+    assert [one.name for one in account.proposal.catalogue.statics] == ["age_years"]
+    assert account.num_unread_times == 0
+
+
+def test_times_that_are_not_understood_make_no_static_and_are_counted(tmp_path: Path) -> None:
+    rows = ["subject_id,time,HR"]
+    rows += [
+        f"{subject},02/03/2024 10:0{minute},{70 + minute}"
+        for subject in range(9)
+        for minute in (1, 2)
+    ]
+    source = tmp_path / "a.csv"
+    source.write_text("\n".join(rows) + "\n")
+    account = propose_from(source, CSV)
+    assert account.num_unread_times == 18
+    assert [one.name for one in account.proposal.catalogue] == ["HR"]
+    assert any("--columns time=" in line for line in account.lines())
