@@ -39,7 +39,7 @@ def test_all_faults_are_listed_with_line_and_column(tmp_path: Path) -> None:
     ("rows", "warning"),
     [
         ([",A,quux,,,level,1,9,,,,"], "the unit quux is not read"),
-        ([",A,mmol,,,level,1,9,,1,1,2"], "ends at the typical median"),
+        ([",A,mmol,,,level,2,9,,2,2,3"], "ends at the typical median"),
         ([",A,mmol,,,level,1,9000,,,,"], "consider the transform log"),
         ([",A,mmol,,b,level,1,9,,,,", ",B,mmol,,,level,1,9,,,,"], "both answer to `b`"),
         ([",A,mmol,,x,level,1,9,,,,", "static,B,kg,,x,,1,9,,,,"], "is a variable and a static"),
