@@ -20,7 +20,7 @@ from model.records.labels import Labels
 AGE_NAMES: Final = ("age_years", "30525-0")
 HOURS_PER_YEAR: Final = 24 * 365.25
 _SENTINEL: Final = -1.0
-"""No static can be negative; this is how many sources write "not known"."""
+"""This is how many sources write "not known" of what cannot be negative."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def read_statics(
         low, high = _range(static, ages)
         faults = np.zeros(len(own), dtype=np.int8)
         faults[(numbers < low) | (numbers > high)] = Reason.IMPLAUSIBLE_VALUE
-        faults[numbers == _SENTINEL] = Reason.UNKNOWN_SENTINEL
+        if low > _SENTINEL:
+            faults[numbers == _SENTINEL] = Reason.UNKNOWN_SENTINEL
         is_missing = np.isnan(numbers)
         faults[is_missing] = Reason.MISSING_VALUE
         faults[is_missing & (rows.texts.codes[own] >= 0)] = Reason.VALUE_IS_TEXT
