@@ -40,7 +40,8 @@ class Tokens(nn.Module):
         size = num_features(config.age_scales_hours) * config.num_channels
         self.around = nn.Linear(size, width)
         self.time = nn.Linear(NUM_TIME_FEATURES, width)
-        self.statics = nn.Linear(2 * config.num_statics, width)
+        # A catalogue may have no static.
+        self.statics = nn.Linear(2 * config.num_statics, width) if config.num_statics else None
         self.limits = None
         if config.reads_limits:
             self.limits = nn.Linear(num_limit_features(config.num_channels), width, bias=False)
@@ -48,13 +49,13 @@ class Tokens(nn.Module):
 
     def forward(self, batch: Batch[Tensor]) -> Float[Tensor, "series knot token"]:
         """Read every knot."""
-        statics = torch.cat([batch.statics, batch.known_statics_mask.to(batch.statics.dtype)], -1)
         times = batch.knot_places.to(batch.statics.dtype) * self.knot_hours
-        tokens = (
-            self.around(neighborhood_features(batch.knots, self.age_scales_hours))
-            + self.time(time_features(times))
-            + self.statics(statics).index_select(0, batch.knot_series)
-        )
+        around = self.around(neighborhood_features(batch.knots, self.age_scales_hours))
+        tokens = around + self.time(time_features(times))
+        if self.statics is not None:
+            known = batch.known_statics_mask.to(batch.statics.dtype)
+            statics = self.statics(torch.cat([batch.statics, known], -1))
+            tokens = tokens + statics.index_select(0, batch.knot_series)
         if self.limits is not None:
             tokens = tokens + self.limits(limit_features(batch.knots, self.age_scales_hours))
         num_series, longest = batch.knot_counts.shape[0], batch.padded_places.shape[0]

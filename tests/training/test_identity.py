@@ -8,24 +8,27 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.artifact import load_artifact
+from model.data.variables import Catalogue, Variable
 from model.errors import ArtifactError
+from model.records.clocks import RELATIVE_ANCHOR
 from model.subjects import FittedSubjects
-from tests.training.sources import KINDS, Row, imported, records
+from tests.training.sources import FORMATS, OF_TEXT, Row, imported, records
 from training.config import configure
-from training.datasets.meds import read_cohort
+from training.datasets.meds import read_cohort, write_meds
 from training.evaluate import evaluate
 from training.fit import fit, prepare
 from training.judged_subjects import JudgedPart, NobodyLeftError, choose_subjects
 from training.splits import DEFAULT_SPLIT, Split, SplitChoice, SplitError, split_subjects
 
 NUMBERS = tuple(str(number) for number in range(132539, 132639))
-WORDS = tuple(f"Ward {number % 7}/p{number}" for number in range(100))
+WORDS = tuple(f"Ward {number % 7} p{number}" for number in range(100))
 TINY = ("epochs=1", "latent_dim=2", "encoder_dim=8", "dynamics_dim=4", "decoder_dim=4")
 
 
@@ -145,7 +148,7 @@ CHANGES = (one_row_less, one_subject_first, turned_around, half_of_the_subjects)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize(
     ("ids", "kind"),
-    [*(("numbered", kind) for kind in KINDS), ("named", "csv"), ("named", "parquet")],
+    [*(("numbered", kind) for kind in FORMATS), *(("named", kind) for kind in OF_TEXT)],
 )
 def test_a_changed_import_of_any_source_judges_nobody_who_was_seen(
     request: pytest.FixtureRequest,
@@ -158,6 +161,8 @@ def test_a_changed_import_of_any_source_judges_nobody_who_was_seen(
     rows = change(own.rows)
     dataset = imported(kind, tmp_path, rows)
     present = {row[0] for row in rows}
+    cohort = read_cohort(dataset).cohort
+    assert set(cohort.subject_ids) == present
     assert chosen(own, dataset, "auto") == present - own.seen
     assert chosen(own, dataset, "held-out") == present & own.held_out
     assert chosen(own, dataset, "all") == present
@@ -253,6 +258,54 @@ def test_a_data_set_is_never_overwritten_by_an_artifact(numbered: Home, tmp_path
         with pytest.raises(ArtifactError, match="not an artifact"):
             fitted(numbered.dataset, folder)
         assert (folder / name).read_text() == content
+
+
+OWN = Catalogue(
+    (
+        Variable(name="Cuff pressure", unit="cm[H2O]", plausible_range=(1.0, 120.0)),
+        Variable(name="Temp", unit="[degF]", plausible_range=(80.0, 115.0), resolution=0.1),
+        Variable(name="Copeptin", unit="pmol/L", plausible_range=(0.1, 2000.0), log_offset=0.0),
+        Variable(name="Rare", unit="1", plausible_range=(0.0, 9.0)),
+    ),
+    (),
+)
+
+
+def own_records(subjects: Sequence[str]) -> pd.DataFrame:
+    """Pressures and temperatures of everybody, a rare value of each, and no copeptin."""
+    names = {"HR": "Cuff pressure", "Temp": "Temp"}
+    rows = [
+        (one, hour, names[name], value)
+        for one, hour, name, value in records(subjects)
+        if name in names
+    ]
+    rows += [(one, 1.0, "Rare", 2.0) for one in subjects[:4]]
+    frame = pd.DataFrame(rows, columns=["subject_id", "hour", "code", "numeric_value"])
+    is_warm = frame["code"] == "Temp"
+    frame.loc[is_warm, "numeric_value"] = 32 + 1.8 * frame.loc[is_warm, "numeric_value"]
+    frame["time"] = pd.Timestamp("2000-01-01") + pd.to_timedelta(frame["hour"], unit="h")
+    units = {variable.name: variable.unit for variable in OWN}
+    return frame.assign(
+        subject_id=frame["subject_id"].astype("int64"), unit=frame["code"].map(units)
+    )
+
+
+def test_a_model_speaks_the_variables_of_its_data(tmp_path: Path) -> None:
+    """No variable here but one is shipped, and it has another unit; what has no values is named."""
+    dataset = tmp_path / "own"
+    write_meds(dataset, own_records(NUMBERS), name="own", anchor=RELATIVE_ANCHOR, catalogue=OWN)
+    fitted(dataset, tmp_path / "artifact")
+    artifact = load_artifact(tmp_path / "artifact")
+    assert [one.name for one in artifact.catalogue] == ["Cuff pressure", "Temp"]
+    assert [one.name for one in artifact.catalogue.untrained] == ["Copeptin", "Rare"]
+    for text in ("never answered", "no value: Copeptin", "too few values: Rare"):
+        assert text in artifact.card
+    assert "Copeptin (pmol/L)" not in artifact.card
+    # Elsewhere there are temperatures in Celsius, and variables that the model does not know.
+    others = imported("csv", tmp_path / "other", records([f"b{place}" for place in range(20)]))
+    own = Home(tmp_path / "artifact", dataset, (), {})
+    _, provenance = judged(own, others, "auto")
+    assert "of variables that the model was not trained on (HR, K)" in str(provenance["left_out"])
 
 
 POOL = (

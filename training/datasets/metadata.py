@@ -143,14 +143,12 @@ def read_subject_names(directory: Path) -> Mapping[int, str]:
 
 def read_absent_subjects(directory: Path) -> tuple[str, ...]:
     """Return the source's identifiers of the subjects that the import left without a series."""
-    directory = files.standing(directory)
+    path = files.standing(directory) / _REPORT_FILE
     try:
-        report = json.loads((directory / _REPORT_FILE).read_text(encoding="utf-8"))
-        numbers = [int(one) for one in report["subjects_without_observations"]]
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(map(str, report["subjects_without_observations"]))
     except (OSError, ValueError, KeyError, TypeError):
         return ()
-    names = read_subject_names(directory)
-    return tuple(names.get(number, str(number)) for number in numbers)
 
 
 def sha256_of(path: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from model.data.catalogue import shipped_catalogue
+from model.data.variables import Catalogue
 from model.files import write_atomically
 from model.records.clocks import RELATIVE_ANCHOR
 from training.datasets.meds import check_replaceable, read_cohort, write_meds
@@ -61,14 +62,14 @@ def _numbered(simulation: Simulation, seed: int) -> Simulation:
 
 def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:
     """Ask for the second day of the best observed subject that `fit` will not train on."""
-    cohort = read_cohort(out).cohort
+    dataset = read_cohort(out)
+    cohort, catalogue = dataset.cohort, dataset.catalogue
     held_out = split_subjects(cohort.subject_ids).held_out
     candidates = held_out if len(held_out) else np.arange(len(cohort))
     series = cohort[candidates[np.argmax(cohort.counts[candidates])]]
     seen = series.times_hours <= _CONTEXT_END_HOURS
-    catalogue = shipped_catalogue()
     variables = [catalogue[channel] for channel in series.channels[seen]]
-    statics = _statics(simulation.table, series.subject_id)
+    statics = _statics(simulation.table, series.subject_id, catalogue)
     return {
         "series": [
             {
@@ -88,9 +89,8 @@ def _example_request(out: Path, simulation: Simulation) -> dict[str, object]:
     }
 
 
-def _statics(table: pd.DataFrame, subject_id: str) -> dict[str, object]:
+def _statics(table: pd.DataFrame, subject_id: str, catalogue: Catalogue) -> dict[str, object]:
     rows = table[(table["subject_id"] == int(subject_id)) & table["time"].isna()]
-    catalogue = shipped_catalogue()
     found: dict[str, object] = {}
     for code, value in zip(rows["code"], rows["numeric_value"], strict=True):
         static = catalogue.statics[catalogue.static_positions[str(code)]]
