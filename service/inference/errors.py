@@ -18,6 +18,7 @@ class Fault(StrEnum):
     COLUMN_LENGTHS_DIFFER = "column_lengths_differ"
     UNKNOWN_VARIABLE = "unknown_variable"
     UNKNOWN_UNIT = "unknown_unit"
+    VARIABLE_NOT_TRAINED = "variable_not_trained"
     MISSING_TIME = "missing_time"
     INVALID_TIME = "invalid_time"
     DATE_WITHOUT_TIME = "date_without_time"
