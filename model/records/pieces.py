@@ -123,7 +123,7 @@ def aged(
 ) -> Float[np.ndarray, "piece static"]:
     """Return the statics with the age at the beginning of each piece, from that at the first one's."""
     position = age_position(catalogue)
-    if position is None:
+    if position is None or np.all(subjects[1:] != subjects[:-1]):
         return statics
     own = statics.copy()
     first_pieces = np.searchsorted(subjects, subjects)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from model.data.derived import once_per_catalogue
 from model.data.reasons import Reason
 from model.data.variables import Catalogue
 from model.records.comparators import AT_OR_ABOVE
@@ -42,6 +43,7 @@ class Statics:
     fates: Int[np.ndarray, " row"]
 
 
+@once_per_catalogue
 def age_position(catalogue: Catalogue) -> int | None:
     """Return the position of the age among the statics."""
     for name in AGE_NAMES:
@@ -55,20 +57,21 @@ def read_statics(rows: StaticRows, num_subjects: int, catalogue: Catalogue) -> S
     """Read the rows of all subjects; what cannot be used is left out, with its reason."""
     values = np.full((num_subjects, len(catalogue.statics)), np.nan)
     fates = np.zeros(len(rows.numbers), dtype=np.int8)
-    for position, static in enumerate(catalogue.statics):
+    for position in np.flatnonzero(np.bincount(rows.positions)).tolist():
+        static = catalogue.statics[position]
         own = np.flatnonzero(rows.positions == position)
-        if not len(own):
-            continue
         numbers = _numbers(rows, own, static.categories, catalogue, position)
         subjects = rows.subjects[own]
         low, high = static.plausible_range
         faults = np.zeros(len(own), dtype=np.int8)
-        faults[(numbers < low) | (numbers > high)] = Reason.IMPLAUSIBLE_VALUE
-        faults[numbers == _SENTINEL] = Reason.UNKNOWN_SENTINEL
-        is_missing = np.isnan(numbers)
-        faults[is_missing] = Reason.MISSING_VALUE
-        faults[is_missing & (rows.texts.codes[own] >= 0)] = Reason.VALUE_IS_TEXT
-        good = np.flatnonzero(faults == Reason.KEPT)
+        is_good = (numbers >= low) & (numbers <= high) & (numbers != _SENTINEL)
+        if not is_good.all():
+            is_missing = np.isnan(numbers)
+            faults[~is_good] = Reason.IMPLAUSIBLE_VALUE
+            faults[numbers == _SENTINEL] = Reason.UNKNOWN_SENTINEL
+            faults[is_missing] = Reason.MISSING_VALUE
+            faults[is_missing & (rows.texts.codes[own] >= 0)] = Reason.VALUE_IS_TEXT
+        good = np.flatnonzero(is_good)
         faults[good], known = _merge(
             subjects[good], numbers[good], is_category=bool(static.categories)
         )
@@ -93,7 +96,8 @@ def _numbers(
         indices = rows.texts.take(own).each(
             [np.nan if one is None else float(one) for one in found], np.nan
         )
-        is_index = np.isin(numbers, (_SENTINEL, *range(len(categories))))
+        is_index = (numbers == np.rint(numbers)) & (numbers >= _SENTINEL)
+        is_index &= numbers < len(categories)
         return np.where(np.isnan(numbers), indices, np.where(is_index, numbers, np.inf))
     if position == age_position(catalogue):
         # The ages of the oldest are written as a limit, so that nobody can be recognized by them.
@@ -109,7 +113,7 @@ def _merge(
 ) -> tuple[Int[np.ndarray, " good"], _Known]:
     """Return the fate of each usable row of one static, and the value of each subject that has one."""
     fates = np.zeros(len(numbers), dtype=np.int8)
-    if not len(numbers):
+    if len(numbers) < 2:
         return fates, (subjects, numbers)
     order = np.lexsort((numbers, subjects))
     owners, values = subjects[order], numbers[order]
