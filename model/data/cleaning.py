@@ -119,8 +119,8 @@ def clean(
     winners, values, own_reasons = rows[merged.winners], merged.values, merged.reasons
     # Amounts may be believable one by one and not together.
     changed = np.flatnonzero(values != usable.values[winners])
-    is_outside = _is_outside(values[changed], plausible_ranges[:, winners[changed]])
-    if is_outside.any():
+    if len(changed):
+        is_outside = _is_outside(values[changed], plausible_ranges[:, winners[changed]])
         is_believable = np.ones(len(winners), dtype=bool)
         is_believable[changed[is_outside]] = False
         is_part = is_kept(own_reasons) | (own_reasons == Reason.AMOUNT_ADDED)

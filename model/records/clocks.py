@@ -48,7 +48,8 @@ class Clocks:
             hours = times.hours
         else:
             hours = (times.microseconds - self.origins[series]) / MICROSECONDS_PER_HOUR
-        return np.where(is_kept(time_faults(times, self.kind)), hours, np.nan)
+        faults = time_faults(times, self.kind)
+        return np.where(is_kept(faults), hours, np.nan) if faults.any() else hours
 
     def microseconds(
         self, series: Int[np.ndarray, " time"], hours: Float[np.ndarray, " time"]

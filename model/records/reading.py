@@ -156,7 +156,7 @@ def read_records(
     ranges = _ranges(observations.series_indices, observations.channels, statics, catalogue)
     cleaned = clean(observations, catalogue, ranges)
     fates[chosen] = cleaned.reasons[: len(chosen)]
-    _mark_lone_descriptors(fates, rows.subjects, static_rows, cleaned.observations)
+    _mark_lone_descriptors(fates, rows, static_rows, cleaned.observations)
     cohort, clocks, pieces = _series(
         cleaned.observations, origins, kind, statics, tuple(subject_ids), catalogue
     )
@@ -206,16 +206,16 @@ def _mark_values(
 
 def _mark_lone_descriptors(
     fates: Int[np.ndarray, " row"],
-    subjects: Int[np.ndarray, " row"],
+    rows: RowColumns,
     static_rows: Int[np.ndarray, " static_row"],
     kept: Observations,
 ) -> None:
     """Write into the descriptors of subjects without any observation that these have none."""
     if not len(static_rows):
         return
-    observed = np.zeros(int(subjects.max()) + 1, dtype=bool)
+    observed = np.zeros(rows.num_subjects, dtype=bool)
     observed[kept.series_indices] = True
-    without = static_rows[~observed[subjects[static_rows]]]
+    without = static_rows[~observed[rows.subjects[static_rows]]]
     fates[without[is_kept(fates[without])]] = Reason.SUBJECT_WITHOUT_OBSERVATIONS
 
 
@@ -223,6 +223,8 @@ def _accept(
     meanings: Meanings, suspicions: list[Suspicion], rules: ReadingRules, catalogue: Catalogue
 ) -> tuple[Meanings, dict[int, str]]:
     """Read pairs that the user has accepted in the unit that was named; return these by position."""
+    if not rules.accepted_units:
+        return meanings, {}
     here = {one.pair for one in suspicions}
     by_channel = {catalogue.channel(name): unit for name, unit in rules.accepted_units.items()}
     accepted = {}
@@ -271,11 +273,11 @@ def _origins(
     kind: TimeKind,
 ) -> tuple[Int[np.ndarray, " subject"], Int[np.ndarray, " subject"]]:
     """Return the first usable time and the birth of each subject, microseconds; `_NEVER` for none."""
-    origins = np.full(rows.num_subjects, _NEVER)
     births = np.full(rows.num_subjects, _NEVER)
     if kind is TimeKind.HOURS:
-        origins[:] = 0
+        origins = np.zeros(rows.num_subjects, dtype=np.int64)
     else:
+        origins = np.full(rows.num_subjects, _NEVER)
         usable = meanings.is_observation & is_kept(fates)
         np.minimum.at(origins, rows.subjects[usable], rows.times.microseconds[usable])
     if meanings.has_births:
