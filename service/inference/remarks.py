@@ -42,11 +42,13 @@ _FIELDS = {
     Reason.TIME_WITHOUT_OFFSET: "time",
     Reason.TIME_OUT_OF_RANGE: "time",
 }
-# What `strict` allows beside the fates that it allows: nothing is changed but the unit.
+# What `strict` allows beside the fates that it allows: nothing is changed but the unit. A flag says
+# something about a number that is used as it stands.
 _ALLOWED_BY_STRICT = frozenset(
     {
         RemarkCode.UNIT_CONVERTED,
         RemarkCode.UNIT_ASSUMED,
+        RemarkCode.FLAG_IGNORED,
         RemarkCode.AFTER_AS_OF,
         RemarkCode.DUPLICATE_SUBJECT_ID,
         RemarkCode.START_ASSUMED,
@@ -115,14 +117,18 @@ def remarks_of(
     for one in records.remarks:
         path = posted.path(table, one.first_row, "", at=at)
         yield Remark(RemarkCode(one.code), path, one.message, one.rows)
-    is_static = np.arange(len(records.fates)) >= len(posted.observations)
-    if records.fates[is_static].any():
+    if len(posted.flagged):
+        path = posted.path(table, int(posted.flagged[0]), "", at=at)
+        message = "the number was used, the flag beside it was not"
+        yield Remark(RemarkCode.FLAG_IGNORED, path, message, len(posted.flagged))
+    fates, of_statics = np.split(records.fates, [len(posted.observations)])
+    if of_statics.any():
         yield from _statics(records, posted, table, catalogue, at=at)
-    for code in np.unique(records.fates[~is_static]).tolist():
+    for code in np.flatnonzero(np.bincount(fates)).tolist():
         reason = Reason(code)
         if reason is Reason.KEPT:
             continue
-        rows = np.flatnonzero(~is_static & (records.fates == reason))
+        rows = np.flatnonzero(fates == code)
         if reason in _TOGETHER:
             yield _together(reason, rows, records, posted, table, catalogue, at=at)
         else:
