@@ -81,8 +81,7 @@ def read_statics(
         low, high = _range(static, ages)
         faults = np.zeros(len(own), dtype=np.int8)
         faults[(numbers < low) | (numbers > high)] = Reason.IMPLAUSIBLE_VALUE
-        if low > _SENTINEL:
-            faults[numbers == _SENTINEL] = Reason.UNKNOWN_SENTINEL
+        faults[(numbers == _SENTINEL) & (low > _SENTINEL)] = Reason.UNKNOWN_SENTINEL
         is_missing = np.isnan(numbers)
         faults[is_missing] = Reason.MISSING_VALUE
         faults[is_missing & (rows.texts.codes[own] >= 0)] = Reason.VALUE_IS_TEXT
