@@ -74,6 +74,8 @@ def refuse_nothing_left(
     reason = Reason(int(fates[0]))
     if reason in _TOGETHER:
         about = _described(records, 0, catalogue)
+        if reason is Reason.VARIABLE_NOT_TRAINED:
+            about = catalogue.find_untrained(posted.rows.names.names[posted.rows.names.codes[0]])
         raise SeriesRefusedError(
             Fault(reason.code),
             f"no observation is left; {_expectation(reason, about, catalogue)}",

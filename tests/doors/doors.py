@@ -133,10 +133,8 @@ def through_http(client: httpx.Client, rows: Sequence[Row], *, is_dated: bool = 
 
 def _is_remark(warning: Json) -> bool:
     # The values that are not used and the column that is suspected have one name.
-    return (
-        (warning["code"] in _SUSPECTED
-        and "Nothing was converted" in warning["message"])
-        or (warning["code"] == RemarkCode.CLOCK_SUSPECTED)
+    return (warning["code"] in _SUSPECTED and "Nothing was converted" in warning["message"]) or (
+        warning["code"] == RemarkCode.CLOCK_SUSPECTED
     )
 
 

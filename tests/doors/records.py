@@ -139,7 +139,7 @@ def body_of(rows: Sequence[Row], *, is_dated: bool = True, **options: Any) -> Js
     """A request about the subject of the rows."""
     observations = [_told(_posted(one, is_dated=is_dated)) for one in rows if not one.is_static]
     first = observations[0]["time"]
-    series = {
+    series: Json = {
         "subject_id": rows[0].subject,
         "static": {one.variable: one.value for one in rows if one.is_static},
         "observations": observations,
@@ -186,8 +186,10 @@ def _observation(number: int, one: Row) -> Json:
         resource["effectiveDateTime"] = one.instant
     if isinstance(one.value, str):
         # A number in words is a quantity of a careless source, and has its unit.
-        quantity = {"valueString": one.value} if one.unit is None else None
-        resource |= quantity or {"valueQuantity": _quantity(one)}
+        if one.unit is None:
+            resource["valueString"] = one.value
+        else:
+            resource["valueQuantity"] = _quantity(one)
     elif one.value is not None:
         resource["valueQuantity"] = _quantity(one)
     return resource
@@ -214,7 +216,7 @@ def _concept(name: str | None) -> Json:
 
 
 def _long(rows: Sequence[Row], *, is_dated: bool) -> list[Json]:
-    columns = {
+    columns: dict[str, Callable[[Row], Any]] = {
         "subject_id": lambda one: one.subject,
         "time": lambda one: one.instant if is_dated else one.at,
         "variable": lambda one: one.variable,
@@ -234,8 +236,11 @@ def _long(rows: Sequence[Row], *, is_dated: bool) -> list[Json]:
 def _wide(rows: Sequence[Row], *, is_dated: bool) -> list[Json]:
     headers = list(dict.fromkeys(map(_header, rows)))
     return [
-        {"subject_id": one.subject, "time": one.instant if is_dated else one.at}
-        | {header: one.value if header == _header(one) else None for header in headers}
+        {
+            "subject_id": one.subject,
+            "time": one.instant if is_dated else one.at,
+            **{header: one.value if header == _header(one) else None for header in headers},
+        }
         for one in rows
     ]
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  a table has a line for each case
 """One table of inputs through all doors: a row means the same in an import, in a job and in a request.
 
 Every case is one example of a kind of trap. It is written as a long and a wide table, Parquet, NDJSON,
