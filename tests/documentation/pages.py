@@ -7,7 +7,6 @@ A block `csv file=table.csv` is the content of a file that the reader is told to
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.conftest import REPOSITORY
 
@@ -17,6 +16,10 @@ _HEADING = re.compile(r"^#+ (.*)$", re.M)
 # These are records of what was done, not pages that tell a reader what to do.
 _RECORDS = ("decisions", "results")
 _LOGS = ("experiments.md", "scale.md")
+
+# Pages that run from their first block to their last (`tests.documentation.scripts`).
+SCRIPTS = ("docs/records.md", "docs/recipes/add-a-source.md", "docs/recipes/add-a-variable.md")
+CONTRIBUTING = "CONTRIBUTING.md"
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,8 @@ import pytest
 import typer
 
 from tests.conftest import REPOSITORY
-from tests.documentation.pages import Page, all_pages
+from tests.documentation.pages import SCRIPTS, Page, all_pages
 from tests.documentation.scripts import run_page
-
-SCRIPTS = ("docs/records.md", "docs/recipes/add-a-source.md", "docs/recipes/add-a-variable.md")
-CONTRIBUTING = "CONTRIBUTING.md"
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
@@ -28,7 +25,7 @@ def test_a_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     run_page(Page.read(name), tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*all_pages()], ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Page) -> None:
     folder = (REPOSITORY / page.name).parent
     links = [one for one in _LINK.findall(page.text) if "://" not in one]

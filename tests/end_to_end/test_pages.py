@@ -18,8 +18,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.documentation.pages import Page, all_pages
-from tests.documentation.test_pages import CONTRIBUTING, SCRIPTS
+from tests.documentation.pages import CONTRIBUTING, SCRIPTS, Page, all_pages
 from tests.end_to_end.commands import free_port, succeed
 from tests.service.jobs.csv_tables import csv_table
 
