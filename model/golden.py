@@ -189,7 +189,7 @@ def _simulate_statics(
     num_series: int,
     generator: np.random.Generator,
 ) -> Float[np.ndarray, "series static"]:
-    low, high = np.array([one.plausible_range for one in catalogue.statics]).T
+    low, high = np.array([one.plausible_range for one in catalogue.statics]).reshape(-1, 2).T
     shape = (num_series, len(low))
     drawn = normalization.static_loc + normalization.static_scale * generator.standard_normal(shape)
     is_category = np.array([bool(one.categories) for one in catalogue.statics])

@@ -14,11 +14,9 @@ from model.data.catalogue import shipped_catalogue
 from model.data.variables import Catalogue
 from model.records.clocks import RELATIVE_ANCHOR
 from tests.catalogues import CHALLENGE
-from tests.training.datasets.raw import raw_table
 from training.datasets import meds
 from training.datasets.errors import DatasetError, NotADatasetError, OutputExistsError
-from training.datasets.importing import import_table
-from training.datasets.meds import read_cohort, write_meds
+from training.datasets.meds import COLUMNS, read_cohort, write_meds
 
 ROWS = [
     (9, 0.25, "HR", 91.0, None),
@@ -33,7 +31,15 @@ ROWS = [
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    return import_table(raw_table(ROWS), catalogue=CHALLENGE).table
+    frame = pd.DataFrame(ROWS, columns=["subject_id", "hours", "code", "numeric_value", "unit"])
+    items = (*CHALLENGE.variables, *CHALLENGE.statics)
+    units = {item.name: item.unit for item in items}
+    hours = pd.to_timedelta(frame["hours"].astype(float), unit="h")
+    return frame.assign(
+        time=(pd.Timestamp("2000-01-01") + hours).astype("datetime64[us]"),
+        numeric_value=frame["numeric_value"].astype(np.float32),
+        unit=frame["code"].map(units),
+    )[list(COLUMNS)]
 
 
 def write(
