@@ -15,6 +15,7 @@ from tests.documentation.pages import Page
 def run_page(page: Page, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write the files of a page, run its commands and its Python, and compare what is shown."""
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
     namespace: dict[str, Any] = {"__name__": "page"}
     printed = ""
     for block in page.blocks:
