@@ -35,7 +35,7 @@ _SENTENCES = MappingProxyType(
         Reason.OTHER_FOCUS: "the entry is about somebody else than the subject",
         Reason.MODIFIED_MEANING: "the entry holds an element that changes its meaning",
         Reason.UNKNOWN_VARIABLE: "the variable is not in the catalogue",
-        Reason.VARIABLE_NOT_TRAINED: "the model was trained without a value of this variable",
+        Reason.VARIABLE_NOT_TRAINED: "the training data of the model hold too few values of it",
         Reason.UNKNOWN_UNIT: "the unit has no conversion to that of the variable",
         Reason.MISSING_TIME: "there is no time",
         Reason.ISSUED_ONLY: "the time of the report is known, that of the measurement is not",
