@@ -94,13 +94,12 @@ def explain_remark(code: str) -> str:
 
 
 def _implausible(reason: Reason, about: Variable | Static | None) -> str:
+    other_unit = "; the value would fit another unit of the variable"
+    suspicion = other_unit if reason is Reason.UNIT_SUSPECTED else ""
     if about is None:
-        return "the value is not plausible"
+        return f"the value is not plausible{suspicion}"
     low, high = about.plausible_range
     source = (
         f" ({about.range_source})" if isinstance(about, Variable) and about.range_source else ""
     )
-    sentence = f"{about.name} is plausible from {low:g} to {high:g} {about.unit}{source}"
-    if reason is Reason.UNIT_SUSPECTED:
-        return f"{sentence}; the value would fit another unit of the variable"
-    return sentence
+    return f"{about.name} is plausible from {low:g} to {high:g} {about.unit}{source}{suspicion}"
