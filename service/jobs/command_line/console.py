@@ -98,7 +98,7 @@ class JobConsole:
         return moved / elapsed if moved and elapsed > 0 else None
 
     def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _left(done: Done, rate: float | None) -> str:
