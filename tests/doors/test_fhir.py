@@ -18,7 +18,7 @@ DAY: Final = "2026-03-01T08:00:00Z"
 SHIPPED: Final = shipped_catalogue()
 
 
-def observed(code: str, value: float, unit: str | None = None, **changes: Any) -> Json:
+def observed(code: str, value: float, unit: str | None = None, /, **changes: Any) -> Json:
     """An Observation of patient 1; a change to None leaves the field out."""
     quantity: Json = {"value": value}
     if unit is not None:
