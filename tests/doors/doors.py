@@ -40,7 +40,8 @@ class Outcome:
     """What became of a record.
 
     `used` names each observation that a model sees: `TroponinT <= 0.01`. `reasons` counts the other
-    rows. `suspected` are the remarks about units and clocks. `pieces` are the series it was cut into.
+    rows. `suspected` are the remarks about units and clocks. `pieces` are the series it was cut into,
+    `last_hour` is the last time on the clock of the last of them.
     """
 
     used: tuple[str, ...]
@@ -48,6 +49,7 @@ class Outcome:
     suspected: frozenset[str] = frozenset()
     statics: Mapping[str, float] = field(default_factory=dict)
     pieces: int = 1
+    last_hour: float = field(default=0.0, compare=False)
 
 
 def described(
@@ -67,6 +69,7 @@ def described(
             if not np.isnan(value)
         },
         len(cohort),
+        float(cohort.times_hours[-1]) if len(cohort) else 0.0,
     )
 
 

@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ class Row:
     comparator: str | None = None
     text: str | None = None
     subject: str = "1"
+    zone: int = 0
+    """Hours ahead of UTC of the clock that the time is read from."""
 
     @property
     def is_static(self) -> bool:
@@ -41,7 +43,8 @@ class Row:
     def instant(self) -> str | None:
         """The time as ISO 8601."""
         if isinstance(self.at, float):
-            return (START + timedelta(hours=self.at)).isoformat()
+            clock = timezone(timedelta(hours=self.zone))
+            return (START + timedelta(hours=self.at)).astimezone(clock).isoformat()
         return self.at
 
 

@@ -4,7 +4,8 @@ DatasetError                    catch this one to catch them all
 ├── SourceFormatError           a source that is not what it was said to be
 ├── EmptySourceError            a source that leaves no observation
 ├── NotADatasetError            a directory that this program has not written, or that was altered
-└── OutputExistsError           an output directory that holds something else
+├── OutputExistsError           an output directory that holds something else
+└── OutputInsideSourceError     an output directory that would become input
 
 Messages name the file and the column, what was expected and what to do; never a patient's value.
 """
@@ -40,3 +41,9 @@ class OutputExistsError(DatasetError):
     """Raised instead of overwriting a directory that this program has not written."""
 
     code = "output_exists"
+
+
+class OutputInsideSourceError(DatasetError):
+    """Raised for an output directory inside of its source: the next import would read it as input."""
+
+    code = "output_inside_source"

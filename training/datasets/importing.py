@@ -27,7 +27,7 @@ from model.records.rows import SCHEMA, TimeKind
 from model.records.sources.describing import describe_source
 from model.records.sources.opening import open_source
 from model.records.sources.options import SourceOptions
-from training.datasets.errors import EmptySourceError
+from training.datasets.errors import EmptySourceError, OutputInsideSourceError
 from training.datasets.import_report import ImportReport, account
 from training.datasets.meds import COLUMNS, COMPARATOR, check_replaceable, write_meds
 from training.datasets.subject_numbers import subject_numbers
@@ -71,7 +71,7 @@ def import_source(
     SourceError
         If the source cannot be read.
     DatasetError
-        If the source leaves no observation, or `out` holds something else.
+        If the source leaves no observation, or `out` holds something else or lies in the source.
 
     Examples
     --------
@@ -84,6 +84,11 @@ def import_source(
     1
     """
     started = time.perf_counter()
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise OutputInsideSourceError(
+            "OUT lies inside the source, so that the next import would read it as input; choose "
+            "another OUT"
+        )
     check_replaceable(out)
     if not source.exists():
         raise SourceError(f"{source.name}: there is no such file or folder")

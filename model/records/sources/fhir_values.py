@@ -37,6 +37,9 @@ _LOINC_SHAPE: Final = re.compile(r"\d{1,7}-\d")
 _YEAR: Final = re.compile(r"\d{4}")
 _MONTH: Final = re.compile(r"\d{4}-\d\d")
 
+_BESIDE: Final = {"2708-6": "59408-5"}
+"""US Core writes a saturation by pulse oximetry (59408-5) as one of arterial blood (2708-6) as well."""
+
 ORDINAL_IGNORED: Final = "ordinal_ignored"
 """Remark: a coded answer says a number for its order; the words are kept and the number is not read."""
 
@@ -85,7 +88,8 @@ def names_of(concept: Any) -> tuple[str, ...]:
     """Return all names of a code: LOINC bare, others as `SNOMED//code` or `system//code`, else its text.
 
     LOINC codes come first, whatever the order of the codings. A code without a system is itself,
-    unless it has the shape of a LOINC code, which nobody said that it is.
+    unless it has the shape of a LOINC code, which nobody said that it is. Where a profile asks for
+    the code of another measurement beside the true one (`_BESIDE`), the true one alone is returned.
 
     Examples
     --------
@@ -104,6 +108,7 @@ def names_of(concept: Any) -> tuple[str, ...]:
         else:
             short = _NAMES_OF_SYSTEMS.get(system or "", system or "")
             others.append(f"{short}//{code}")
+    loinc = [code for code in loinc if _BESIDE.get(code) not in loinc]
     text = text_of(concept, "text")
     return (*loinc, *others) or ((text,) if text else ())
 

@@ -231,6 +231,7 @@ def _reading(
         accepted_units,
         code_entries,
         guess_format,
+        passed_over,
     )
     from service.registry.registry import active_artifact_dir
 
@@ -239,8 +240,12 @@ def _reading(
         if catalogue is not None:
             assert settings.artifact is not None
             known = load_artifact(active_artifact_dir(settings.artifact)).catalogue
+        source_format = input_format or guess_format(source)
+        not_read = passed_over(source, source_format)
+        if not_read is not None:
+            typer.echo(not_read, err=True)
         return {
-            "format": input_format or guess_format(source),
+            "format": source_format,
             "columns": dict(parse_columns(columns)),
             "codes": code_entries(codes, catalogue, known),
             "accepted_units": accepted_units(accept_suspected or ()),

@@ -8,7 +8,13 @@ from model.data.catalogue_table import read_catalogue
 from model.data.variables import Catalogue
 from model.records.codes import CodeMap, read_code_map
 from model.records.errors import SourceError
-from model.records.sources.files import table_format
+from model.records.sources.files import (
+    endings_of,
+    list_files,
+    passed_over_line,
+    table_format,
+)
+from model.records.sources.options import SourceFormat
 
 
 def guess_format(source: Path) -> str:
@@ -22,6 +28,25 @@ def guess_format(source: Path) -> str:
     if (source / "data").is_dir():
         return "meds"
     return table_format(source).value
+
+
+def passed_over(source: Path, source_format: str) -> str | None:
+    """Return a sentence about files that are not read; None where there are none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("a.csv", "._a.csv"):
+    ...     _ = (folder / name).write_text("")
+    >>> passed_over(folder, "csv")
+    'passed over: ._a.csv'
+    """
+    known = SourceFormat.__members__.values()
+    found = next((one for one in known if one.value == source_format and one.is_table), None)
+    if found is None or not source.is_dir():
+        return None
+    return passed_over_line(list_files(source, endings_of(found), what=found.label).passed_over)
 
 
 def code_entries(
