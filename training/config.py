@@ -139,6 +139,11 @@ def configure(preset: str, overrides: Sequence[str], *, seed: int) -> TrainingCo
     ------
     ConfigError
         For an unknown preset or key, or a value of the wrong type; the message names the choices.
+
+    Examples
+    --------
+    >>> configure("quick", ["epochs=1"], seed=0).epochs
+    1
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}; expected one of: {', '.join(PRESETS)}")

@@ -103,6 +103,16 @@ def clean(
     plausible_ranges
         Lowest and highest plausible value of every row, canonical units, where they depend on more
         than the variable, such as the subject's age. By default the catalogue's.
+
+    Examples
+    --------
+    >>> from model.data.catalogue import shipped_catalogue
+    >>> catalogue = shipped_catalogue()
+    >>> urine = np.full(2, catalogue.channel("Urine"))
+    >>> rows = Observations(np.zeros(2, int), np.ones(2), urine, np.array([50.0, 50.0]))
+    >>> cleaned = clean(rows, catalogue)
+    >>> cleaned.observations.values.tolist(), [Reason(one).code for one in cleaned.reasons]
+    ([100.0], ['kept', 'amount_added'])
     """
     if plausible_ranges is None:
         plausible_ranges = _catalogue_ranges(observations, catalogue)
