@@ -49,7 +49,7 @@ class TrainingConfig:
     largest_weight: float = 20.0
     """Of a rare variable, relative to the mean over all observations."""
     largest_target: float = 8.0
-    """Targets are clipped to this many standard deviations: a slip of the pen is no lesson."""
+    """Targets are clipped to this many standard deviations, so that a mistyped one teaches little."""
 
     cells_share: float = 0.5
     """Of the series in a batch: single observations are hidden."""

@@ -29,7 +29,7 @@ from model.data.query import Query
 from model.data.series import Cohort, hours_since, joined_ranges
 
 LARGEST_INPUT = 8.0
-"""Standard deviations; the network reads no value beyond, so that no slip of the pen moves it far."""
+"""Standard deviations. The network reads no value beyond, so that a mistyped one moves it little."""
 
 FARTHEST_HOURS = 96.0
 """The latent equation is solved so far beyond the context; nothing is learned about later times."""

@@ -185,7 +185,7 @@ def _believed(
     """Return the range of each row, that of a limit wider.
 
     A limit beyond the range is still an interval: `<0.01` where nothing below 0.02 is plausible. One
-    that misses the range by more than the width of the range is a slip of the pen.
+    that misses the range by more than the width of the range is taken for a typing error.
     """
     is_limit = observations.censoring != MEASURED
     if not is_limit.any():
