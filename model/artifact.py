@@ -184,6 +184,13 @@ def load_artifact(directory: Path) -> Artifact:
     ArtifactError
         If a file is missing, altered, unknown or too large, or the schema is not this program's.
         The message says which.
+
+    Examples
+    --------
+    `artifact` is the directory of one:
+
+    >>> load_artifact(artifact).manifest.name
+    'tiny'
     """
     directory = standing(directory)
     raw_manifest = _read(directory, "manifest.json")

@@ -51,6 +51,12 @@ def continuous_ranked_probability_score(
     """Approximate the CRPS by twice the mean quantile loss over evenly spread levels.
 
     Source: Laio & Tamea 2007, eq. 11, as a quadrature with equal weights.
+
+    Examples
+    --------
+    >>> quantiles, levels = np.array([[1.0], [2.0], [3.0]]), np.array([0.25, 0.5, 0.75])
+    >>> continuous_ranked_probability_score(quantiles, levels, np.array([2.0])).round(3).tolist()
+    [0.333]
     """
     return 2 * pinball_loss(quantiles, levels, values).mean(axis=0)
 

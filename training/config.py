@@ -49,7 +49,7 @@ class TrainingConfig:
     largest_weight: float = 20.0
     """Of a rare variable, relative to the mean over all observations."""
     largest_target: float = 8.0
-    """Targets are clipped to this many standard deviations: a slip of the pen is no lesson."""
+    """Targets are clipped to this many standard deviations, so that a mistyped one teaches little."""
 
     cells_share: float = 0.5
     """Of the series in a batch: single observations are hidden."""
@@ -139,6 +139,11 @@ def configure(preset: str, overrides: Sequence[str], *, seed: int) -> TrainingCo
     ------
     ConfigError
         For an unknown preset or key, or a value of the wrong type; the message names the choices.
+
+    Examples
+    --------
+    >>> configure("quick", ["epochs=1"], seed=0).epochs
+    1
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}; expected one of: {', '.join(PRESETS)}")

@@ -75,6 +75,17 @@ def evaluate(
         For an unknown task, or data with nothing to judge.
     NobodyLeftError
         If no subject is left to judge.
+
+    Examples
+    --------
+    `data` is the directory of a data set, `folder` holds an artifact that was fitted on it:
+
+    >>> options = {"part": "auto", "device": "cpu", "seed": 0, "command": []}
+    >>> said = evaluate(
+    ...     folder / "icu", data, task="forecast", out=folder / "report", **options
+    ... )
+    >>> (folder / "report" / "report.html").is_file()
+    True
     """
     if task not in (*Task, TRUTH):
         expected = ", ".join((*Task, TRUTH))

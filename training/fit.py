@@ -168,6 +168,27 @@ def fit(
         If something that is no artifact stands at `artifact_dir`; before anything is trained.
     FitError, SplitError
         As for `prepare`.
+
+    Examples
+    --------
+    `data` is the directory of a data set, `folder` any other:
+
+    >>> from rich.console import Console
+    >>> from training.config import configure
+    >>> from training.console import FitConsole
+    >>> config = configure("quick", ["epochs=1"], seed=0)
+    >>> options = {"name": "icu", "artifact_version": "1", "resume": False, "exports": False}
+    >>> with FitConsole(Console(quiet=True), num_epochs=1) as progress:
+    ...     fitted = fit(
+    ...         data,
+    ...         folder / "icu",
+    ...         config,
+    ...         device=torch.device("cpu"),
+    ...         progress=progress,
+    ...         **options,
+    ...     )
+    >>> len(fitted.history)
+    1
     """
     check_replaceable(artifact_dir)
     prepared = prepare(data_dir, split)

@@ -104,7 +104,14 @@ DEFAULT_SPLIT = SplitChoice()
 
 
 def split_subjects(subject_ids: Sequence[str]) -> Split:
-    """Divide series by their subjects into 80 % train, 10 % tuning and 10 % held out."""
+    """Divide series by their subjects into 80 % train, 10 % tuning and 10 % held out.
+
+    Examples
+    --------
+    >>> split = split_subjects([str(number) for number in range(1000)])
+    >>> sum(len(part) for part in (split.train, split.tuning, split.held_out))
+    1000
+    """
     places = _places(subject_ids, _SALT)
     is_held_out = places < _HELD_OUT_SHARE
     is_tuning = ~is_held_out & (places < _HELD_OUT_SHARE + _TUNING_SHARE)
@@ -115,6 +122,13 @@ def fold_of(subject_ids: Sequence[str], *, num_folds: int, fold: int) -> Split:
     """Hold out one of `num_folds` folds, counted from 1; a tenth of the others tunes.
 
     Every subject is held out in exactly one of the folds.
+
+    Examples
+    --------
+    >>> ids = [str(number) for number in range(100)]
+    >>> folds = [fold_of(ids, num_folds=5, fold=fold).held_out for fold in range(1, 6)]
+    >>> sorted(np.concatenate(folds).tolist()) == list(range(100))
+    True
     """
     folds = (_places(subject_ids, _SALT) * num_folds).astype(np.int64) + 1
     is_held_out = folds == fold
@@ -130,6 +144,14 @@ def read_split(path: Path, subject_ids: Sequence[str], *, absent: Collection[str
     SplitError
         If a part is unknown, a subject is there twice, is none of the data set, or is missing. The
         message gives the lines of the file and never an identifier.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "parts.csv"
+    >>> _ = path.write_text("subject_id,part\\na,train\\nb,tuning\\nc,held_out\\n")
+    >>> read_split(path, ["a", "b", "c"]).held_out.tolist()
+    [2]
     """
     lines, parts = _read_rows(path)
     known, others = set(subject_ids), set(absent)

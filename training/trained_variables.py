@@ -45,7 +45,17 @@ def count_values(train: Cohort, catalogue: Catalogue) -> tuple[VariableCount, ..
 
 
 def trained_catalogue(counts: Sequence[VariableCount], catalogue: Catalogue) -> Catalogue:
-    """Return the channels of the model, and apart the variables that it is not trained on."""
+    """Return the channels of the model, and apart the variables that it is not trained on.
+
+    Examples
+    --------
+    >>> from model.data.catalogue import shipped_catalogue
+    >>> catalogue = shipped_catalogue().select(["HR", "Lactate"])
+    >>> counts = [VariableCount(catalogue[0], 500, 20), VariableCount(catalogue[1], 2, 1)]
+    >>> trained = trained_catalogue(counts, catalogue)
+    >>> [one.name for one in trained], [one.name for one in trained.untrained]
+    (['HR'], ['Lactate'])
+    """
     trained = tuple(count.variable for count in counts if count.is_enough)
     untrained = tuple(count.variable for count in counts if not count.is_enough)
     return Catalogue(trained, catalogue.statics, untrained)

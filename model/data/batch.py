@@ -29,7 +29,7 @@ from model.data.query import Query
 from model.data.series import Cohort, hours_since, joined_ranges
 
 LARGEST_INPUT = 8.0
-"""Standard deviations; the network reads no value beyond, so that no slip of the pen moves it far."""
+"""Standard deviations. The network reads no value beyond, so that a mistyped one moves it little."""
 
 FARTHEST_HOURS = 96.0
 """The latent equation is solved so far beyond the context; nothing is learned about later times."""
@@ -121,6 +121,18 @@ def build_batch(
     ------
     ValueError
         If a series has no observation, or the numbers of series differ.
+
+    Examples
+    --------
+    >>> from model.data.catalogue import shipped_catalogue
+    >>> catalogue = shipped_catalogue()
+    >>> rows = {"offsets": np.array([0, 2]), "times_hours": np.array([0.0, 3.0])}
+    >>> rows |= {"channels": np.zeros(2, dtype=np.int64), "values": np.array([3.0, 3.2])}
+    >>> cohort = Cohort(("a",), statics=np.full((1, len(catalogue.statics)), np.nan), **rows)
+    >>> query = Query.of_pairs(np.array([0, 1]), np.array([5.0]), np.zeros(1, dtype=np.int64))
+    >>> batch = build_batch(cohort, query, Normalization.fit(cohort, catalogue))
+    >>> batch.knot_counts.tolist(), batch.point_times.tolist()
+    ([4], [5.0])
     """
     if len(query.point_offsets) != len(context) + 1:
         raise ValueError("`query` must have as many series as `context`")

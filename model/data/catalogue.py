@@ -45,6 +45,13 @@ from model.data.variables import Catalogue
 
 @cache
 def shipped_catalogue() -> Catalogue:
-    """Return the shipped catalogue: a default for whoever has no table of their own."""
+    """Return the shipped catalogue: a default for whoever has no table of their own.
+
+    Examples
+    --------
+    >>> catalogue = shipped_catalogue()
+    >>> catalogue[catalogue.channel("heart rate")].unit
+    '/min'
+    """
     with as_file(files("model.data") / "catalogue.csv") as path:
         return read_catalogue(path)

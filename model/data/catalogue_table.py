@@ -92,6 +92,16 @@ def read_catalogue(path: Path) -> Catalogue:
         If the table has faults. All of them are listed, with line, column and what was expected.
     CatalogueError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "catalogue.csv"
+    >>> _ = path.write_text("name,unit,low,high\\nKetones,mmol/L,0.02,25\\nHR,/min,250,20\\n")
+    >>> read_catalogue(path)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    model.data.catalogue_table.CatalogueTableError: ...
+      line 3, low, high: ...
     """
     try:
         return _read(path, path.read_bytes())
@@ -113,6 +123,16 @@ def write_catalogue(
     ------
     CatalogueError
         If the table cannot hold the catalogue: two variables have one code, a name contains `;`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from model.data.variables import Variable
+    >>> path = Path(tempfile.mkdtemp()) / "catalogue.csv"
+    >>> ketones = Variable(name="Ketones", unit="mmol/L", plausible_range=(0.02, 25.0))
+    >>> write_catalogue(path, Catalogue((ketones,), ()))
+    >>> read_catalogue(path).variables == (ketones,)
+    True
     """
     rows = [*map(_variable_cells, catalogue.variables), *map(_static_cells, catalogue.statics)]
     for row in rows:

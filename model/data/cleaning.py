@@ -103,6 +103,16 @@ def clean(
     plausible_ranges
         Lowest and highest plausible value of every row, canonical units, where they depend on more
         than the variable, such as the subject's age. By default the catalogue's.
+
+    Examples
+    --------
+    >>> from model.data.catalogue import shipped_catalogue
+    >>> catalogue = shipped_catalogue()
+    >>> urine = np.full(2, catalogue.channel("Urine"))
+    >>> rows = Observations(np.zeros(2, int), np.ones(2), urine, np.array([50.0, 50.0]))
+    >>> cleaned = clean(rows, catalogue)
+    >>> cleaned.observations.values.tolist(), [Reason(one).code for one in cleaned.reasons]
+    ([100.0], ['kept', 'amount_added'])
     """
     if plausible_ranges is None:
         plausible_ranges = _catalogue_ranges(observations, catalogue)
@@ -175,7 +185,7 @@ def _believed(
     """Return the range of each row, that of a limit wider.
 
     A limit beyond the range is still an interval: `<0.01` where nothing below 0.02 is plausible. One
-    that misses the range by more than the width of the range is a slip of the pen.
+    that misses the range by more than the width of the range is taken for a typing error.
     """
     is_limit = observations.censoring != MEASURED
     if not is_limit.any():

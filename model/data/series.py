@@ -162,7 +162,13 @@ class Cohort:
 
 
 def offsets_from_counts(counts: Int[np.ndarray, " series"]) -> Int[np.ndarray, " series_plus_one"]:
-    """Return where each series begins, with the total at the end."""
+    """Return where each series begins, with the total at the end.
+
+    Examples
+    --------
+    >>> offsets_from_counts(np.array([2, 0, 3])).tolist()
+    [0, 2, 2, 5]
+    """
     return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
@@ -180,5 +186,10 @@ def hours_since(
     """Return the hours since an origin on the microsecond grid of the table.
 
     Rounding makes the difference exact: a shift common to both changes no bit of the result.
+
+    Examples
+    --------
+    >>> hours_since(np.array([10.1, 12.0]), 10.0).tolist()
+    [0.1, 2.0]
     """
     return np.rint((times_hours - origins_hours) * _MICROSECONDS_PER_HOUR) / _MICROSECONDS_PER_HOUR

@@ -150,6 +150,13 @@ def accepted_units(variable: Variable) -> tuple[str, ...]:
     """Return the usual units of a variable in UCUM, its canonical unit first.
 
     `conversion` takes many more; these are the ones that a message offers.
+
+    Examples
+    --------
+    >>> from model.data.catalogue import shipped_catalogue
+    >>> catalogue = shipped_catalogue()
+    >>> accepted_units(catalogue[catalogue.channel("Temp")])
+    ('Cel', '[degF]', 'K')
     """
     return _accepted(_owner(variable))
 
@@ -175,7 +182,13 @@ def fitting_units(variable: Variable, value: float) -> tuple[str, ...]:
 
 
 def is_unit(text: str) -> bool:
-    """Whether a text is a unit, in UCUM or in another spelling, of whatever quantity."""
+    """Whether a text is a unit, in UCUM or in another spelling, of whatever quantity.
+
+    Examples
+    --------
+    >>> is_unit("mmol/L"), is_unit("parsnips")
+    (True, False)
+    """
     return _exact(text) is not None or bool(readings(text))
 
 

@@ -73,7 +73,17 @@ def forecast_masks(
     context_end_hours: float | Float[np.ndarray, " series"],
     horizon_hours: float,
 ) -> WindowMasks:
-    """Cut each series in time: context before `context_end_hours`, target from there to the horizon."""
+    """Cut each series in time: context before `context_end_hours`, target from there to the horizon.
+
+    Examples
+    --------
+    >>> one = np.zeros(3, dtype=np.int64)
+    >>> times = np.array([1.0, 20.0, 30.0])
+    >>> cohort = Cohort(("a",), np.array([0, 3]), times, one, times, np.zeros((1, 0)))
+    >>> masks = forecast_masks(cohort, context_end_hours=24.0, horizon_hours=24.0)
+    >>> masks.context_mask.tolist(), masks.target_mask.tolist()
+    ([True, True, False], [False, False, True])
+    """
     end = np.broadcast_to(np.asarray(context_end_hours, dtype=float), (len(cohort),))
     end = end[cohort.series_indices]
     is_context = cohort.times_hours < end

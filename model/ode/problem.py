@@ -47,7 +47,7 @@ def restrict(vector_field: VectorField, samples: Int64[Tensor, " sample"]) -> Ve
 
 @dataclass(frozen=True)
 class _OnAPart:
-    """A field that was not told which samples are left, and should not need to be."""
+    """A field of all samples, called for those that are left: it need not know which ones these are."""
 
     whole: VectorField
 

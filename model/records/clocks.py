@@ -73,7 +73,15 @@ class Clocks:
 
 
 def time_faults(times: Times, kind: TimeKind) -> Int[np.ndarray, " row"]:
-    """Return `Reason.KEPT` for every usable time of a source whose times are of `kind`, else why not."""
+    """Return `Reason.KEPT` for every usable time of a source whose times are of `kind`, else why not.
+
+    Examples
+    --------
+    >>> from model.records.times import read_moments
+    >>> times = read_moments([0.5, "2026-03-01"])
+    >>> [Reason(one).code for one in time_faults(times, TimeKind.HOURS)]
+    ['kept', 'date_without_time']
+    """
     found = _faults_of_kinds(kind)[times.kinds]
     if kind is TimeKind.HOURS:
         is_out = ~(np.abs(times.hours) <= MAX_HOURS)

@@ -93,6 +93,13 @@ def in_pieces(cohort: Cohort, catalogue: Catalogue) -> Cohort:
 
     The first piece of a record keeps its clock. Every later one begins at its own first
     observation, and its subject is older by what has passed.
+
+    Examples
+    --------
+    >>> rows = (np.array([0, 2]), np.array([0.0, 900.0]), np.zeros(2, dtype=np.int64), np.ones(2))
+    >>> pieces = in_pieces(Cohort(("a",), *rows, np.zeros((1, 0))), Catalogue((), ()))
+    >>> pieces.subject_ids, pieces.times_hours.tolist()
+    (('a', 'a'), [0.0, 0.0])
     """
     pieces = cut_at_silences(cohort.series_indices, cohort.times_hours)
     if len(pieces) == len(cohort) and len(cohort):

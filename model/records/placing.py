@@ -31,7 +31,20 @@ def place_times(
     clocks: Clocks,
     piece_subjects: Int[np.ndarray, " piece"],
 ) -> Placed:
-    """Place times in the records of their subjects; of two pieces equally near the earlier is taken."""
+    """Place times in the records of their subjects; of two pieces equally near the earlier is taken.
+
+    Examples
+    --------
+    >>> from model.records.rows import TimeKind
+    >>> from model.records.times import read_moments
+    >>> values = np.array([80.0, 82.0])
+    >>> rows = (np.array([0, 2]), np.array([1.0, 4.0]), np.zeros(2, dtype=np.int64), values)
+    >>> cohort = Cohort(("a",), *rows, np.zeros((1, 0)))
+    >>> clocks = Clocks(TimeKind.HOURS, np.zeros(1, dtype=np.int64))
+    >>> nobody = np.zeros(1, dtype=np.int64)
+    >>> place_times(read_moments([6.0]), nobody, cohort, clocks, nobody).outside_hours.tolist()
+    [2.0]
+    """
     faults = time_faults(times, clocks.kind)
     moments = on_line(times, clocks.kind)
     starts = clocks.origins / MICROSECONDS_PER_HOUR

@@ -117,6 +117,7 @@ def read_records(
 
     Examples
     --------
+    >>> import pyarrow as pa
     >>> from model.data.catalogue import shipped_catalogue
     >>> from model.records.rows import row_batch
     >>> columns = {"subject_id": ["a"], "variable": ["HR"], "value": [92.0]}

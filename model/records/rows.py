@@ -90,6 +90,12 @@ def row_batch(
     ----------
     columns
         Arrays of one length by the names of `SCHEMA`, `subject_id` at least.
+
+    Examples
+    --------
+    >>> rows = row_batch({"subject_id": pa.array(["1"]), "value": pa.array([92.0])})
+    >>> rows.batch.column("value").to_pylist(), rows.batch.column("unit").to_pylist()
+    ([92.0], [None])
     """
     size = len(columns["subject_id"])
     empty = {"is_query": False, "comparator": 0, "hours": 0.0, "microseconds": 0, "time_kind": 0}

@@ -129,7 +129,13 @@ def read_times(column: pa.Array, rules: TimeRules = DEFAULT_RULES, *, name: str 
 
 
 def read_moments(moments: Sequence[float | str]) -> Times:
-    """Return the times of a request: numbers are hours, text is read as in a table."""
+    """Return the times of a request: numbers are hours, text is read as in a table.
+
+    Examples
+    --------
+    >>> read_moments([0.5, "2026-03-01T10:05:00Z"]).kinds.tolist() == [TimeKind.HOURS, TimeKind.INSTANT]
+    True
+    """
     if str not in set(map(type, moments)):
         return _of_hours(np.array(moments, dtype=float))
     texts = [moment if isinstance(moment, str) else repr(moment) for moment in moments]

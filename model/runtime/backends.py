@@ -29,6 +29,15 @@ def load_predictor(
     ------
     ArtifactError
         If the backend or the device is not there, or the artifact has no graph for it.
+
+    Examples
+    --------
+    `artifact` is the directory of one:
+
+    >>> from model.artifact import load_artifact
+    >>> predictor = load_predictor(load_artifact(artifact), device="cpu")
+    >>> predictor.artifact.manifest.name
+    'tiny'
     """
     return MixturePredictor(artifact, _network(artifact, backend, device, num_threads))
 

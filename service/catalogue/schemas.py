@@ -8,7 +8,7 @@ from model.data.variables import Kind
 
 
 class ModelState(StrEnum):
-    """Whom a version answers."""
+    """Whether a version answers requests, and which ones."""
 
     ACTIVE = "active"
     """Every request that pins no version."""

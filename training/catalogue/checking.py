@@ -35,7 +35,16 @@ class CheckedTable:
 
 
 def check_catalogue(path: Path) -> CheckedTable:
-    """Check a table; nothing is raised for what is wrong with it."""
+    """Check a table; nothing is raised for what is wrong with it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "catalogue.csv"
+    >>> _ = path.write_text("name,unit,low,high\\nKetones,mmol/L,0.02,25\\n")
+    >>> [*check_catalogue(path).lines()][-1]
+    'can be used: 1 variables, 0 statics, 1 warnings'
+    """
     try:
         catalogue = read_catalogue(path)
     except CatalogueTableError as error:

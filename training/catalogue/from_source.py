@@ -75,6 +75,17 @@ def propose_from(
         If the source cannot be read.
     CatalogueError
         If the known table cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from model.records.sources.options import SourceFormat
+    >>> path = Path(tempfile.mkdtemp()) / "a.csv"
+    >>> rows = [f"{subject},1,heart rate,{80 + subject}" for subject in range(6)]
+    >>> _ = path.write_text("\\n".join(["subject_id,time,variable,value", *rows]))
+    >>> found = propose_from(path, SourceOptions(format=SourceFormat.CSV))
+    >>> [one.name for one in found.proposal.catalogue]
+    ['HR']
     """
     started = time.perf_counter()
     catalogue = _known(source, known)

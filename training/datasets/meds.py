@@ -134,6 +134,14 @@ def read_cohort(directory: Path) -> Dataset:
         If the directory was not written by `write_meds`, or a file of it was altered since.
     DatasetError
         If it holds codes that are not in its table of variables.
+
+    Examples
+    --------
+    `data` is the directory of a data set:
+
+    >>> dataset = read_cohort(data)
+    >>> "HR" in [one.name for one in dataset.catalogue]
+    True
     """
     directory = standing(directory)
     metadata = read_metadata(directory)

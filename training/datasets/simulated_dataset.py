@@ -29,7 +29,17 @@ _MOST_SUBJECTS = _MOST_SEEDS = 10**9
 
 
 def write_simulated(out: Path, *, num_subjects: int, seed: int) -> str:
-    """Simulate, write, and return one line that says what was written."""
+    """Simulate, write, and return one line that says what was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from training.datasets.meds import read_cohort
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> said = write_simulated(folder / "cohort", num_subjects=3, seed=0)
+    >>> len(read_cohort(folder / "cohort").cohort)
+    3
+    """
     check_replaceable(out, companions=_COMPANIONS)
     simulation = _numbered(simulate(num_subjects, generator=np.random.default_rng(seed)), seed)
     write_meds(

@@ -28,6 +28,12 @@ def subject_numbers(source_ids: Sequence[str]) -> Int[np.ndarray, " subject"]:
     DatasetError
         If two different identifiers have the same number. For a million subjects the chance is one
         in ten million.
+
+    Examples
+    --------
+    >>> numbers = subject_numbers(["17", "ward-b"])
+    >>> int(numbers[0]), int(numbers[1]) >= 2**62
+    (17, True)
     """
     numbers = [_number(source_id) for source_id in source_ids]
     if len(set(numbers)) < len(set(source_ids)):

@@ -20,7 +20,10 @@ _SLOW_RATE = 1e-3
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of the steps by h to t1; `error` is in units of the tolerance. All are [row]."""
+    """How the tried steps ended; a step of size `h` leads to `t1`. `error` is in units of the tolerance.
+
+    All are [row].
+    """
 
     t1: np.ndarray
     h: np.ndarray

@@ -1,4 +1,4 @@
-"""How much of its input a job has read, told to the ledger as often as people would look."""
+"""How many rows a job has read: written to the ledger every few seconds, so that people can watch."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ _logger = logging.getLogger("service.jobs.workers.reading_report")
 
 @final
 class ReadingReport:
-    """Called with the number of rows so far. A ledger that is away costs a look, and no job."""
+    """Called with the number of rows so far. If the ledger is away, that number is late; the job goes on."""
 
     def __init__(
         self, leases: Leases, lease: Lease, now: Callable[[], float] = time.monotonic
@@ -28,13 +28,13 @@ class ReadingReport:
         self._num_rows = 0
 
     def __call__(self, num_rows: int) -> None:
-        """Tell, unless it was told just now."""
+        """Write the number, unless one was written less than `_EVERY_SECONDS` ago."""
         self._num_rows = num_rows
         if self._now() - self._told_at >= _EVERY_SECONDS:
             self._tell()
 
     def finish(self) -> None:
-        """Tell what was not told."""
+        """Write the last number, if it was not written yet."""
         if self._num_rows != self._told:
             self._tell()
 
