@@ -131,9 +131,7 @@ def clean(
     reasons[rows] = own_reasons
     kept = usable.take(winners)
     return Cleaned(
-        Observations(
-            kept.series_indices, kept.times_hours, kept.channels, values, kept.censoring
-        ),
+        Observations(kept.series_indices, kept.times_hours, kept.channels, values, kept.censoring),
         reasons,
         observations.channels,
         catalogue,

@@ -59,9 +59,7 @@ class Merged:
 def merge(rows: Rows, catalogue: Catalogue) -> Merged:
     """Merge the rows that share series, time and channel."""
     order = _order(rows, len(catalogue))
-    is_first = _is_new(
-        rows.series_indices[order], rows.times_hours[order], rows.channels[order]
-    )
+    is_first = _is_new(rows.series_indices[order], rows.times_hours[order], rows.channels[order])
     starts = np.flatnonzero(is_first)
     winners = order[starts]
     values = rows.values[winners]

@@ -43,7 +43,8 @@ class Labels:
         """Encode a list; None and empty text are nothing."""
         texts = list(texts)
         names = tuple(filter(None, dict.fromkeys(texts)))
-        numbers = {None: -1, "": -1, **{name: code for code, name in enumerate(names)}}
+        numbers: dict[str | None, int] = {name: code for code, name in enumerate(names)}
+        numbers |= {None: -1, "": -1}
         codes = np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
         return cls(codes, names)
 

@@ -114,7 +114,9 @@ class _Scale(NamedTuple):
         found = self.middle + distance * self.spread
         if self.log_offset is None:
             return found
-        return math.exp(min(found, 700.0)) - self.log_offset if found > math.log(_LEAST) else -math.inf
+        return (
+            math.exp(min(found, 700.0)) - self.log_offset if found > math.log(_LEAST) else -math.inf
+        )
 
 
 def _on_scale(value: float, log_offset: float | None) -> float:

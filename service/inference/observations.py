@@ -161,4 +161,6 @@ class _Values:
                 comparators[place], is_flagged[place] = read.comparator, read.has_flag
                 if read.word is not None:
                     codes[place] = words.setdefault(read.word, len(words))
-        return cls(np.array(numbers, dtype=float), comparators, Labels(codes, tuple(words)), is_flagged)
+        return cls(
+            np.array(numbers, dtype=float), comparators, Labels(codes, tuple(words)), is_flagged
+        )
