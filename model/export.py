@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from model.config import LatentODEConfig
-from model.data.batch import Batch, Query, build_batch
+from model.data.batch import Batch, build_batch
 from model.data.normalization import Normalization
+from model.data.query import Query
 from model.data.series import Cohort, Series
 from model.latent_ode import LatentODE
 from model.runtime.decoding import decode, summary_noise
@@ -112,14 +113,10 @@ def _example(config: LatentODEConfig) -> Batch[np.ndarray]:
         times = np.sort(generator.uniform(0, 20 + number, size))
         channels = generator.integers(0, config.num_channels, size)
         series.append(Series(str(number), times, channels, generator.normal(size=size), statics))
-    query = Query(
-        np.array([0, 5, 11]),
-        generator.choice(np.arange(30.0, 37.0), 11),
-        generator.integers(0, config.num_channels, 11),
-    )
+    asked = [generator.integers(0, config.num_channels, size) for size in (2, 3)]
     return build_batch(
         Cohort.from_series(series),
-        query,
+        Query.grid([np.arange(30.0, 34.0), np.arange(34.0, 37.0)], asked),
         _plain(config),
         knot_hours=config.knot_hours,
         is_causal=config.direction == "filter",
@@ -193,5 +190,5 @@ def measure_parity(
         largest_mean_error=float(moved.max()),
         largest_quantile_error=float((np.abs(quantiles) / deviation).max()),
         num_series=len(context),
-        num_queries=len(query.times_hours),
+        num_queries=query.num_queries,
     )

@@ -5,15 +5,15 @@ normalization. Whoever loads the artifact asks them again and compares (`model.r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from model.data.batch import Query
 from model.data.cleaning import Observations, clean
 from model.data.normalization import Normalization
+from model.data.query import Query
 from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, MEASURED, Cohort, offsets_from_counts
 from model.data.variables import Catalogue, Kind
 
@@ -69,11 +69,7 @@ class Golden:
                 "censoring": context.censoring.tolist(),
                 "statics": statics,
             },
-            "query": {
-                "offsets": query.offsets.tolist(),
-                "times_hours": query.times_hours.tolist(),
-                "channels": query.channels.tolist(),
-            },
+            "query": {one.name: getattr(query, one.name).tolist() for one in fields(Query)},
             "mean": self.mean.tolist(),
             "standard_deviation": self.standard_deviation.tolist(),
             "quantiles": self.quantiles.tolist(),
@@ -102,8 +98,9 @@ class Golden:
                     np.array(context["censoring"], dtype=np.int8),
                 ),
                 Query(
-                    np.array(query["offsets"], dtype=np.int64),
+                    np.array(query["point_offsets"], dtype=np.int64),
                     np.array(query["times_hours"], dtype=float),
+                    np.array(query["channel_offsets"], dtype=np.int64),
                     np.array(query["channels"], dtype=np.int64),
                 ),
             ),
@@ -115,7 +112,7 @@ class Golden:
         return golden
 
     def _check_lengths(self) -> None:
-        num_queries = len(self.questions.query.times_hours)
+        num_queries = self.questions.query.num_queries
         expected = (num_queries,)
         if num_queries == 0:
             raise ValueError("golden series need at least one query")
@@ -138,7 +135,8 @@ def simulate_questions(
     times = np.concatenate([inside, after]).T.ravel()
     counts = np.full(len(context), _NUM_INSIDE + _NUM_AFTER)
     channels = generator.choice(queryable, len(times))
-    return Questions(context, Query(offsets_from_counts(counts), _minutes(times), channels))
+    query = Query.of_pairs(offsets_from_counts(counts), _minutes(times), channels)
+    return Questions(context, query)
 
 
 def _simulate_series(
@@ -189,7 +187,7 @@ def _simulate_statics(
     num_series: int,
     generator: np.random.Generator,
 ) -> Float[np.ndarray, "series static"]:
-    low, high = np.array([one.plausible_range for one in catalogue.statics]).T
+    low, high = np.array([one.plausible_range for one in catalogue.statics]).reshape(-1, 2).T
     shape = (num_series, len(low))
     drawn = normalization.static_loc + normalization.static_scale * generator.standard_normal(shape)
     is_category = np.array([bool(one.categories) for one in catalogue.statics])

@@ -1,4 +1,4 @@
-"""`python -m training import | simulate | fit | evaluate | protocol`.
+"""`python -m training catalogue | import | simulate | fit | evaluate | protocol`.
 
 Exit status: 0, 1 (failed), 2 (usage).
 """
@@ -7,13 +7,21 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from model.records.sources.options import SourceOptions
+from training.catalogue.command import app as catalogue_app
+from training.source_options import (
+    Codes,
+    Columns,
+    Source,
+    TimeFormat,
+    TimeUnit,
+    TimeZone,
+    source_options,
+)
 
 app = typer.Typer(
     help="Train and judge the model, offline.",
@@ -23,17 +31,7 @@ app = typer.Typer(
     # Markup would swallow what stands in brackets, as in [env: LACUNA_PORT].
     rich_markup_mode=None,
 )
-
-
-class Source(StrEnum):
-    """Kinds of data that `import` reads."""
-
-    PHYSIONET2012 = "physionet2012"
-    MEDS = "meds"
-    FHIR = "fhir"
-    OMOP = "omop"
-    TABLE = "table"
-    """CSV, Parquet or NDJSON, long or wide."""
+app.add_typer(catalogue_app, name="catalogue")
 
 
 class Device(StrEnum):
@@ -45,26 +43,6 @@ class Device(StrEnum):
 
 
 Seed = Annotated[int, typer.Option(help="Of everything random in this command.", min=0)]
-
-
-Codes = Annotated[
-    Path | None,
-    typer.Option(help="CSV with columns code, variable, unit: what names of the source mean."),
-]
-Columns = Annotated[
-    str,
-    typer.Option(help="The source's names of the columns: time=charttime,subject_id=stay_id,..."),
-]
-TimeFormat = Annotated[
-    str | None,
-    typer.Option(help="Of times as text, as in Python: %d/%m/%Y %H:%M (default: ISO 8601)."),
-]
-TimeUnit = Annotated[
-    str, typer.Option(help="Of times that are numbers: seconds, minutes, hours or days.")
-]
-TimeZone = Annotated[
-    str | None, typer.Option(help="Of times without an offset, such as Europe/Berlin.")
-]
 
 
 @app.command("import")
@@ -99,34 +77,12 @@ def import_command(
     from training.datasets.importing import ImportOptions, import_source
 
     options = ImportOptions(
-        source=_source_options(kind, source, codes, columns, time_format, time_unit, time_zone),
+        source=source_options(kind, source, codes, columns, time_format, time_unit, time_zone),
         catalogue=None if catalogue is None else read_catalogue(catalogue),
         accepted_units=_accepted_units(accept_suspected or []),
     )
     for line in import_source(source, out, options).lines():
         print(line)
-
-
-def _source_options(
-    kind: Source,
-    source: Path,
-    codes: Path | None,
-    columns: str,
-    time_format: str | None,
-    time_unit: str,
-    time_zone: str | None,
-) -> "SourceOptions":
-    from model.records.codes import NO_MAP, read_code_map
-    from model.records.sources.files import table_format
-    from model.records.sources.options import SourceFormat, SourceOptions, parse_columns
-    from model.records.times import TimeRules
-
-    return SourceOptions(
-        format=table_format(source) if kind is Source.TABLE else SourceFormat(kind.value),
-        columns=parse_columns(columns),
-        time=TimeRules(time_format=time_format, unit=time_unit, zone=time_zone),
-        codes=NO_MAP if codes is None else read_code_map(codes),
-    )
 
 
 def _accepted_units(pairs: list[str]) -> dict[str, str]:

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 
 from model.calibration import Calibration, HeldOutTargets, Surroundings
-from model.data.batch import Query
 from model.data.normalization import Normalization
+from model.data.query import Query
 from model.data.windows import Window
 from model.latent_ode import LatentODE
 from model.runtime.decoding import Decoded, decode, summary_noise

@@ -12,8 +12,8 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float, Int
 
-from model.data.batch import Query
 from model.data.normalization import Normalization
+from model.data.query import Query
 from model.data.series import Cohort
 from model.data.windows import Window
 from model.metrics import by_variable, continuous_ranked_probability_score

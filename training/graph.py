@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.data.batch import Query
-from model.data.series import offsets_from_counts
+from model.data.query import Query
 from model.data.windows import Window
 from model.export import Parity, export_onnx, measure_parity
 from model.latent_ode import LatentODE
@@ -44,6 +43,4 @@ def _first_queries(window: Window, chosen: np.ndarray) -> Query:
     """Ask for the first targets of every series: the comparison is of numbers, not of accuracy."""
     target = window.target.select(chosen)
     place = np.arange(len(target.values)) - target.offsets[target.series_indices]
-    kept = place < _NUM_QUERIES
-    counts = np.minimum(target.counts, _NUM_QUERIES)
-    return Query(offsets_from_counts(counts), target.times_hours[kept], target.channels[kept])
+    return Query.at(target.keep(place < _NUM_QUERIES))

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from model.data.batch import Batch, Query, build_batch, num_knots
+from model.data.batch import Batch, build_batch, num_knots
 from model.data.normalization import Normalization
+from model.data.query import Query
 from model.data.series import Cohort, hours_since
 from model.data.variables import Catalogue
 from model.data.windows import WindowMasks

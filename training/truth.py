@@ -37,7 +37,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
-from model.data.batch import Query
+from model.data.query import Query
 from model.data.series import Cohort, offsets_from_counts
 from model.data.variables import Catalogue
 from model.data.windows import Window, queryable

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch.distributions import kl_divergence
 
-from model.data.batch import Query, build_batch
+from model.data.batch import build_batch
 from model.data.normalization import Normalization
+from model.data.query import Query
 from model.data.series import Cohort
 from model.data.variables import Catalogue
 from model.data.windows import Window, forecast_masks, hidden_cells_masks

@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from model.data.batch import Query
 from model.data.cells import Places
+from model.data.query import Query
 from model.data.series import Cohort, hours_since
 
 GAP_EDGES_HOURS = (1.0, 4.0, 12.0)
@@ -36,18 +36,18 @@ class Surroundings:
     @classmethod
     def of(cls, context: Cohort, query: Query, num_channels: int) -> "Surroundings":
         """Look at each query's own series."""
-        owners = query.series_indices
+        series, owners = query.series_of_points, query.points_of_queries
         origins = context.times_hours[context.offsets[:-1]]
-        asked = hours_since(query.times_hours, origins[owners])
+        asked = hours_since(query.times_hours, origins[series])
         seen = hours_since(context.times_hours, origins[context.series_indices])
         last = seen[context.offsets[1:] - 1]
         gap = _nearest(
             context.series_indices * num_channels + context.channels,
             seen,
-            owners * num_channels + query.channels,
-            asked,
+            series[owners] * num_channels + query.channels,
+            asked[owners],
         )
-        return cls(query.channels, gap, asked > last[owners])
+        return cls(query.channels, gap, (asked > last[series])[owners])
 
     @cached_property
     def cells(self) -> Int[np.ndarray, " query"]:

@@ -3,7 +3,7 @@
 Each series has its own clock, zero at its first context observation. Three index levels:
 
     knot    a time on the regular grid of one series' own clock, at which the encoder reads
-    point   one query time of one series
+    point   one time of one series that is asked about
     query   one variable at one point; what an answer belongs to
 
 Knots reach from zero to the last context observation, so that they depend on the context alone (for
@@ -15,7 +15,6 @@ all its shapes from its inputs.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -26,7 +25,8 @@ from model.data.cells import Cells, Places
 from model.data.neighborhoods import Neighborhoods, neighborhoods
 from model.data.normalization import Normalization
 from model.data.own_records import OwnRecords, own_records
-from model.data.series import Cohort, hours_since
+from model.data.query import Query
+from model.data.series import Cohort, hours_since, joined_ranges
 
 LARGEST_INPUT = 8.0
 """Standard deviations; the network reads no value beyond, so that no slip of the pen moves it far."""
@@ -39,25 +39,6 @@ SOLVER_BLOCK = 8
 
 Array = TypeVar("Array")
 Other = TypeVar("Other")
-
-
-@dataclass(frozen=True)
-class Query:
-    """Times and channels asked for: series `i` owns the entries offsets[i]:offsets[i + 1]."""
-
-    offsets: Int[np.ndarray, " series_plus_one"]
-    times_hours: Float[np.ndarray, " query"]
-    channels: Int[np.ndarray, " query"]
-
-    @cached_property
-    def series_indices(self) -> Int[np.ndarray, " query"]:
-        """Owner of each entry."""
-        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-
-    @classmethod
-    def at(cls, target: Cohort) -> "Query":
-        """Ask for exactly the (time, channel) pairs of a target cohort."""
-        return cls(target.offsets, target.times_hours, target.channels)
 
 
 @dataclass(frozen=True)
@@ -141,15 +122,14 @@ def build_batch(
     ValueError
         If a series has no observation, or the numbers of series differ.
     """
-    if len(query.offsets) != len(context) + 1:
+    if len(query.point_offsets) != len(context) + 1:
         raise ValueError("`query` must have as many series as `context`")
     if np.any(context.counts == 0):
         raise ValueError("every series of `context` needs at least one observation")
     origins = context.times_hours[context.offsets[:-1]]
     cells = standardized_cells(context, normalization, origins)
-    query_series = query.series_indices
-    asked = Places(query_series, hours_since(query.times_hours, origins[query_series]))
-    points, owners = _distinct(asked)
+    series, owners = query.series_of_points, query.points_of_queries
+    points = Places(series, hours_since(query.times_hours, origins[series]))
     spans = cells.places.times[context.offsets[1:] - 1]
     knots = _Knots.of(spans, points, knot_hours, is_causal=is_causal)
     places = Places(
@@ -158,7 +138,7 @@ def build_batch(
     )
     found = neighborhoods(cells, places, len(normalization.loc), is_causal=is_causal)
     around_knots, around_points = found.split(len(knots.series))
-    records = own_records(cells, asked, query.channels, is_causal=is_causal)
+    records = own_records(cells, points.take(owners), query.channels, is_causal=is_causal)
     return Batch(
         statics=normalization.apply_statics(context.statics).astype(np.float32),
         known_statics_mask=~np.isnan(context.statics),
@@ -224,24 +204,8 @@ class _Knots:
             np.maximum.at(spans, points.series, np.minimum(points.times, farthest))
         counts = num_knots(spans, knot_hours)
         series = np.repeat(np.arange(len(spans)), counts)
-        places = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
+        places = joined_ranges(np.zeros_like(counts), counts)
         ends = ((counts - 1) * knot_hours + FARTHEST_HOURS)[points.series]
         times = np.minimum(points.times, ends).astype(np.float32)
         last = num_knots(times.max(initial=0.0, keepdims=True), knot_hours)[0]
         return cls(counts, series, places, times, int(last))
-
-
-def _distinct(asked: Places) -> tuple[Places, Int[np.ndarray, " entry"]]:
-    """Return the distinct places in order, and the place of each entry.
-
-    Entries of one place that follow one another are one run. Where the runs are in order, as those
-    of a query that goes point by point, there is nothing to sort.
-    """
-    is_new = np.ones(len(asked.series), dtype=bool)
-    is_new[1:] = (np.diff(asked.series) != 0) | (np.diff(asked.times) != 0)
-    runs, run_of_entry = Places(asked.series[is_new], asked.times[is_new]), np.cumsum(is_new) - 1
-    keys = runs.keys
-    if np.all(keys[1:] > keys[:-1]):
-        return Places(runs.series.astype(np.int64), runs.times), run_of_entry
-    keys, owners = np.unique(keys, return_inverse=True)
-    return Places(keys.real.astype(np.int64), keys.imag), owners[run_of_entry]

@@ -99,19 +99,29 @@ def read_catalogue(path: Path) -> Catalogue:
         raise CatalogueError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def write_catalogue(path: Path, catalogue: Catalogue) -> None:
+def write_catalogue(
+    path: Path, catalogue: Catalogue, notes: Mapping[str, Mapping[str, str]] | None = None
+) -> None:
     """Write a catalogue as a table. `read_catalogue` gives the same catalogue again.
+
+    Parameters
+    ----------
+    notes
+        By name of a variable or static: further cells by column, which `read_catalogue` passes over.
 
     Raises
     ------
     CatalogueError
         If the table cannot hold the catalogue: two variables have one code, a name contains `;`.
     """
+    rows = [*map(_variable_cells, catalogue.variables), *map(_static_cells, catalogue.statics)]
+    for row in rows:
+        row.update((notes or {}).get(row["name"], {}))
+    further = dict.fromkeys(column for row in rows for column in row if column not in COLUMNS)
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, (*COLUMNS, *further), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(_variable_cells, catalogue.variables))
-    writer.writerows(map(_static_cells, catalogue.statics))
+    writer.writerows(rows)
     content = text.getvalue()
     # Excel takes a file without the mark for the Windows code page.
     encoded = content.encode("utf-8" if content.isascii() else "utf-8-sig")

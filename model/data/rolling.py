@@ -1,7 +1,7 @@
 """Long series as windows of the length that the model was trained on.
 
-A stay of ten days is answered from windows of 48 hours: a query at time t sees the window of the
-24-hour block that t lies in, with 12 hours on each side; a query after the last observation sees
+A stay of ten days is answered from windows of 48 hours: a point at time t sees the window of the
+24-hour block that t lies in, with 12 hours on each side; a point after the last observation sees
 the last 48 hours. Which window answers depends on the series and on t alone.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from model.data.batch import Query
-from model.data.series import Cohort, Series, hours_since, offsets_from_counts
+from model.data.query import Query
+from model.data.series import Cohort, Series, hours_since, joined_ranges, offsets_from_counts
 
 WINDOW_HOURS = 48.0
 _BLOCK_HOURS = 24.0
@@ -35,20 +35,18 @@ class RollingWindows:
         """Return some of the windows with their queries; `positions` still point into the request."""
         if np.array_equal(windows, np.arange(len(self.context))):
             return self
-        counts = np.diff(self.query.offsets)[windows]
-        offsets = offsets_from_counts(counts)
-        rows = np.arange(offsets[-1]) + np.repeat(
-            self.query.offsets[windows] - offsets[:-1], counts
-        )
-        query = Query(offsets, self.query.times_hours[rows], self.query.channels[rows])
+        query = self.query
+        rows = joined_ranges(query.query_offsets[windows], query.query_counts[windows])
         return RollingWindows(
-            self.context.select(windows), query, self.positions[rows], self.owners[windows]
+            self.context.select(windows),
+            query.select(windows),
+            self.positions[rows],
+            self.owners[windows],
         )
 
     def pieces(self, max_queries: int) -> Iterator[Int[np.ndarray, " chosen"]]:
         """Group windows, in order, so that a group has at most `max_queries` queries, or one window."""
-        counts = np.diff(self.query.offsets)
-        group = np.cumsum(counts) // max_queries
+        group = np.cumsum(self.query.query_counts) // max_queries
         for number in np.unique(group):
             yield np.flatnonzero(group == number)
 
@@ -62,23 +60,23 @@ class RollingWindows:
 def roll(context: Cohort, query: Query) -> RollingWindows:
     """Split the series that are longer than a window. Short ones pass through as they are."""
     if not np.any(_spans(context) > WINDOW_HOURS):
-        everything = np.arange(len(query.times_hours))
+        everything = np.arange(query.num_queries)
         return RollingWindows(context, query, everything, np.arange(len(context)))
     contexts: list[Series] = []
-    positions: list[np.ndarray] = []
+    points: list[np.ndarray] = []
     owners: list[int] = []
     for index, series in enumerate(context):
-        asked = np.arange(query.offsets[index], query.offsets[index + 1])
+        asked = np.arange(*query.point_offsets[index : index + 2])
         for window, chosen in _windows(series, query.times_hours[asked]):
             contexts.append(window)
-            positions.append(asked[chosen])
+            points.append(asked[chosen])
             owners.append(index)
-    order = np.concatenate(positions)
-    offsets = offsets_from_counts(np.array([len(chosen) for chosen in positions]))
+    order = np.concatenate(points)
+    offsets = offsets_from_counts(np.array([len(chosen) for chosen in points]))
     return RollingWindows(
         Cohort.from_series(contexts),
-        Query(offsets, query.times_hours[order], query.channels[order]),
-        order,
+        query.regroup(order, offsets),
+        query.queries_of(order),
         np.array(owners),
     )
 
@@ -89,14 +87,14 @@ def _spans(context: Cohort) -> Float[np.ndarray, " series"]:
 
 
 def _windows(
-    series: Series, query_times: Float[np.ndarray, " query"]
+    series: Series, point_times: Float[np.ndarray, " point"]
 ) -> Iterator[tuple[Series, Int[np.ndarray, " chosen"]]]:
     since = hours_since(series.times_hours, series.times_hours[0])
     span = since[-1]
     if span <= WINDOW_HOURS:
-        yield series, np.arange(len(query_times))
+        yield series, np.arange(len(point_times))
         return
-    asked = hours_since(query_times, series.times_hours[0])
+    asked = hours_since(point_times, series.times_hours[0])
     last_block = int((span - WINDOW_HOURS) // _BLOCK_HOURS) + 1
     block = np.clip(asked // _BLOCK_HOURS, 0, last_block).astype(int)
     is_after = asked > span

@@ -119,11 +119,10 @@ class Cohort:
         """Return the chosen series in the given order."""
         chosen = np.asarray(indices, dtype=np.int64)
         counts = self.counts[chosen]
-        offsets = offsets_from_counts(counts)
-        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], counts)
+        rows = joined_ranges(self.offsets[chosen], counts)
         return Cohort(
             tuple(self.subject_ids[index] for index in chosen),
-            offsets,
+            offsets_from_counts(counts),
             self.times_hours[rows],
             self.channels[rows],
             self.values[rows],
@@ -165,6 +164,14 @@ class Cohort:
 def offsets_from_counts(counts: Int[np.ndarray, " series"]) -> Int[np.ndarray, " series_plus_one"]:
     """Return where each series begins, with the total at the end."""
     return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
+
+
+def joined_ranges(
+    starts: Int[np.ndarray, " range"], counts: Int[np.ndarray, " range"]
+) -> Int[np.ndarray, " row"]:
+    """Return start, start + 1, ... of every range, so many of each, one range after another."""
+    ends = np.cumsum(counts, dtype=np.int64)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
 
 
 def hours_since(

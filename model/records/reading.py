@@ -146,12 +146,12 @@ def read_records(
         if one.pair not in accepted:
             fates[one.rows] = Reason.UNIT_SUSPECTED
     values = meanings.convert(rows.numbers)
-    statics, static_rows = _statics(rows, meanings, values, fates, catalogue)
     origins, births = _origins(rows, fates, meanings, kind)
+    born_ages = _born_ages(births, origins, kind)
+    statics, static_rows = _statics(rows, meanings, values, fates, born_ages, catalogue)
     hours = on_line(rows.times, kind) if kind is TimeKind.HOURS else _since(rows, origins)
     totals = _totals(rows, meanings, hours, values, fates, catalogue)
     chosen = np.flatnonzero((channels >= 0) & is_kept(fates))
-    _put_ages(statics, births, origins, kind, catalogue)
     observations = _observations(rows, chosen, hours, channels, values, totals, catalogue)
     ranges = _ranges(observations.series_indices, observations.channels, statics, catalogue)
     cleaned = clean(observations, catalogue, ranges)
@@ -242,12 +242,11 @@ def _statics(
     meanings: Meanings,
     values: Float[np.ndarray, " row"],
     fates: Int[np.ndarray, " row"],
+    born_ages: Float[np.ndarray, " subject"],
     catalogue: Catalogue,
 ) -> tuple[Float[np.ndarray, "subject static"], Int[np.ndarray, " static_row"]]:
     positions = meanings.statics
     chosen = np.flatnonzero((positions >= 0) & is_kept(fates))
-    if not len(chosen):
-        return np.full((rows.num_subjects, len(catalogue.statics)), np.nan), chosen
     found = read_statics(
         StaticRows(
             rows.subjects[chosen],
@@ -256,7 +255,7 @@ def _statics(
             rows.comparators[chosen],
             rows.texts.take(chosen),
         ),
-        rows.num_subjects,
+        born_ages,
         catalogue,
     )
     fates[chosen] = found.fates
@@ -338,22 +337,13 @@ def _observations(
     return Observations(*own)
 
 
-def _put_ages(
-    statics: Float[np.ndarray, "subject static"],
-    births: Int[np.ndarray, " subject"],
-    origins: Int[np.ndarray, " subject"],
-    kind: TimeKind,
-    catalogue: Catalogue,
-) -> None:
-    """Write the age at the first observation where the birth is known and no age is given."""
-    position = age_position(catalogue)
-    if position is None or kind is TimeKind.HOURS:
-        return
-    is_known = (births != _NEVER) & (origins != _NEVER) & np.isnan(statics[:, position])
-    hours = (origins[is_known] - births[is_known]) / MICROSECONDS_PER_HOUR
-    years = hours / HOURS_PER_YEAR
-    low, high = catalogue.statics[position].plausible_range
-    statics[is_known, position] = np.where((years >= low) & (years <= high), years, np.nan)
+def _born_ages(
+    births: Int[np.ndarray, " subject"], origins: Int[np.ndarray, " subject"], kind: TimeKind
+) -> Float[np.ndarray, " subject"]:
+    """Return the age in years at the first observation where the birth is known, else NaN."""
+    is_known = (births != _NEVER) & (origins != _NEVER) & (kind is not TimeKind.HOURS)
+    lived = np.where(is_known, origins, 0) - np.where(is_known, births, 0)
+    return np.where(is_known, lived / MICROSECONDS_PER_HOUR / HOURS_PER_YEAR, np.nan)
 
 
 def _ranges(

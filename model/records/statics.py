@@ -14,14 +14,14 @@ from jaxtyping import Bool, Float, Int
 
 from model.data.derived import once_per_catalogue
 from model.data.reasons import Reason
-from model.data.variables import Catalogue
+from model.data.variables import Catalogue, Static
 from model.records.comparators import AT_OR_ABOVE
 from model.records.labels import Labels
 
 AGE_NAMES: Final = ("age_years", "30525-0")
 HOURS_PER_YEAR: Final = 24 * 365.25
 _SENTINEL: Final = -1.0
-"""No static can be negative; this is how many sources write "not known"."""
+"""This is how many sources write "not known" of what cannot be negative."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +53,40 @@ def age_position(catalogue: Catalogue) -> int | None:
     return None
 
 
-def read_statics(rows: StaticRows, num_subjects: int, catalogue: Catalogue) -> Statics:
-    """Read the rows of all subjects; what cannot be used is left out, with its reason."""
-    values = np.full((num_subjects, len(catalogue.statics)), np.nan)
+def read_statics(
+    rows: StaticRows, born_ages: Float[np.ndarray, " subject"], catalogue: Catalogue
+) -> Statics:
+    """Read the rows of all subjects; what cannot be used is left out, with its reason.
+
+    Parameters
+    ----------
+    born_ages
+        Age of each subject by the date of birth, in years, NaN where that is not known. It is used
+        where no age is given.
+    """
+    values = np.full((len(born_ages), len(catalogue.statics)), np.nan)
     fates = np.zeros(len(rows.numbers), dtype=np.int8)
-    for position in np.flatnonzero(np.bincount(rows.positions)).tolist():
+    age = age_position(catalogue)
+    if age is not None and not np.isnan(born_ages).all():
+        youngest, oldest = catalogue.statics[age].plausible_range
+        is_plausible = (born_ages >= youngest) & (born_ages <= oldest)
+        values[:, age] = np.where(is_plausible, born_ages, np.nan)
+    # The age comes first, because it says what height and weight are plausible.
+    occurring = np.flatnonzero(np.bincount(rows.positions)).tolist()
+    for position in sorted(occurring, key=lambda one: one != age):
         static = catalogue.statics[position]
         own = np.flatnonzero(rows.positions == position)
         numbers = _numbers(rows, own, static.categories, catalogue, position)
         subjects = rows.subjects[own]
-        low, high = static.plausible_range
+        ages = np.full(len(own), np.nan) if age is None else values[subjects, age]
+        low, high = _range(static, ages)
         faults = np.zeros(len(own), dtype=np.int8)
-        is_good = (numbers >= low) & (numbers <= high) & (numbers != _SENTINEL)
+        is_sentinel = (numbers == _SENTINEL) & (low > _SENTINEL)
+        is_good = (numbers >= low) & (numbers <= high) & ~is_sentinel
         if not is_good.all():
             is_missing = np.isnan(numbers)
             faults[~is_good] = Reason.IMPLAUSIBLE_VALUE
-            faults[numbers == _SENTINEL] = Reason.UNKNOWN_SENTINEL
+            faults[is_sentinel] = Reason.UNKNOWN_SENTINEL
             faults[is_missing] = Reason.MISSING_VALUE
             faults[is_missing & (rows.texts.codes[own] >= 0)] = Reason.VALUE_IS_TEXT
         good = np.flatnonzero(is_good)
@@ -79,6 +97,17 @@ def read_statics(rows: StaticRows, num_subjects: int, catalogue: Catalogue) -> S
         values[owners, position] = means
         fates[own] = faults
     return Statics(values, fates)
+
+
+def _range(
+    static: Static, ages: Float[np.ndarray, " own"]
+) -> tuple[Float[np.ndarray, " own"] | float, Float[np.ndarray, " own"] | float]:
+    """Return the plausible range of each row by the age of its subject."""
+    low, high = static.plausible_range
+    if not static.age_ranges or np.isnan(ages).all():
+        return low, high
+    bounds = np.array([static.plausible_range_at(None if np.isnan(one) else one) for one in ages])
+    return bounds[:, 0], bounds[:, 1]
 
 
 def _numbers(

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from model.data.batch import Batch, Query, build_batch
+from model.data.batch import Batch, build_batch
 from model.data.normalization import Normalization
+from model.data.query import Query
 from model.data.rolling import roll
 from model.data.series import Cohort
 from model.runtime.mixture import LaplaceMixture

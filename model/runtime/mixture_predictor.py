@@ -79,12 +79,11 @@ class MixturePredictor:
         surroundings: Surroundings,
     ) -> Float[np.ndarray, "sample query"]:
         if request.num_samples == 0:
-            return np.empty((0, len(request.query.times_hours)))
-        series = request.query.series_indices
+            return np.empty((0, request.query.num_queries))
+        query, channels = request.query, request.query.channels
         origins = request.context.times_hours[request.context.offsets[:-1]]
-        channels = request.query.channels
         courses = normal_courses(
-            request.query.times_hours - origins[series],
+            (query.times_hours - origins[query.series_of_points])[query.points_of_queries],
             channels,
             error_hours=self._artifact.calibration.error_hours,
             num_samples=request.num_samples,
@@ -103,4 +102,4 @@ def _support(request: Request, num_channels: int) -> np.ndarray:
     context, query = request.context, request.query
     flat = context.series_indices * num_channels + context.channels
     counts = np.bincount(flat, minlength=len(context) * num_channels)
-    return counts[query.series_indices * num_channels + query.channels]
+    return counts[query.series_of_queries * num_channels + query.channels]

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from model.artifact import Artifact
-from model.data.batch import Query
+from model.data.query import Query
 from model.data.series import Cohort
 
 

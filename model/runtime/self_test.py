@@ -73,7 +73,8 @@ def _complaint(
     query = golden.questions.query
     finite = np.where(np.isnan(differences), np.inf, differences)
     worst = int(np.argmax(finite))
-    series = int(np.searchsorted(query.offsets, worst, side="right")) - 1
+    point = query.points_of_queries[worst]
+    subject = golden.questions.context.subject_ids[query.series_of_points[point]]
     found = (
         "is not a number"
         if np.isnan(differences[worst])
@@ -82,8 +83,8 @@ def _complaint(
     return (
         f"the self-test failed: {int(np.sum(~(differences <= LARGEST_DIFFERENCE)))} of "
         f"{len(differences)} answers about the golden series differ from those at training; the "
-        f"worst, {variables[query.channels[worst]]} of "
-        f"{golden.questions.context.subject_ids[series]} at {query.times_hours[worst]:.2f} h, "
-        f"{found}, {LARGEST_DIFFERENCE:g} are allowed. This program or machine computes another "
-        "model: use the versions that manifest.json names, or fit again"
+        f"worst, {variables[query.channels[worst]]} of {subject} at "
+        f"{query.times_hours[point]:.2f} h, {found}, {LARGEST_DIFFERENCE:g} are allowed. This "
+        "program or machine computes another model: use the versions that manifest.json names, or "
+        "fit again"
     )

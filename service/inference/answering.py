@@ -12,11 +12,10 @@ from service.inference.answers import (
     AnsweredSeries,
     EventAnswer,
     OutOfDistribution,
-    Status,
     VariableAnswer,
 )
 from service.inference.asking import Options, Question, ask
-from service.inference.query import EVENT_SAMPLES, AskedEvent
+from service.inference.query import EVENT_SAMPLES, AskedEvent, AskedQuery
 from service.inference.reading import ReadSeries
 from service.inference.status import (
     OUT_OF_DISTRIBUTION_SCORE,
@@ -47,7 +46,7 @@ def answer_all(
     parts = [(one, _parts(one)) for one in series]
     questions = [part.question for _, own in parts for part in own]
     answers = iter(ask(predictor, questions, options))
-    predictions = [_joined(one, [(part, next(answers)) for part in own]) for one, own in parts]
+    predictions = [_joined([(part, next(answers)) for part in own]) for _, own in parts]
     probabilities = _probabilities(predictor, series, seed=options.seed)
     return [
         AnsweredSeries(
@@ -65,38 +64,33 @@ def answer_all(
 
 @dataclass(frozen=True)
 class _Part:
-    """What is asked about one piece of a series: the queries at the positions `places`."""
+    """What is asked about one piece of a series: the times at the positions `places`."""
 
     question: Question
     places: Int[np.ndarray, " own"]
 
 
 def _parts(series: ReadSeries) -> list[_Part]:
-    """Lay the queries out variable by variable, those of each piece of the record apart."""
+    """Ask each piece of the record at the times that are nearest to it."""
     query = series.query
     if query is None:
         nothing = np.empty(0, dtype=np.int64)
         return [_Part(Question(series.pieces[-1], np.empty(0), nothing), nothing)]
-    width = len(query.times_hours)
-    channels = np.array(query.channels, dtype=np.int64)
     parts = []
     for piece in np.unique(query.pieces).tolist():
         own = np.flatnonzero(query.pieces == piece)
-        question = Question(
-            series.pieces[piece],
-            np.tile(query.times_hours[own], len(channels)),
-            np.repeat(channels, len(own)),
-        )
-        places = (np.arange(len(channels))[:, None] * width + own).ravel()
-        parts.append(_Part(question, places))
+        question = Question(series.pieces[piece], query.times_hours[own], np.array(query.channels))
+        parts.append(_Part(question, own))
     return parts
 
 
-def _joined(series: ReadSeries, answers: Sequence[tuple[_Part, Prediction]]) -> Prediction:
-    """Put the answers about the pieces of a series in the order of its queries."""
+def _joined(answers: Sequence[tuple[_Part, Prediction]]) -> Prediction:
+    """Put the answers about the pieces of a series in the order of its times."""
     if len(answers) == 1:
         return answers[0][1]
-    order = np.argsort(np.concatenate([part.places for part, _ in answers]))
+    times = np.argsort(np.concatenate([part.places for part, _ in answers]))
+    width = len(answers[0][0].question.channels)
+    order = (times[:, None] * width + np.arange(width)).ravel()
     found = [prediction for _, prediction in answers]
 
     def joined(field: str) -> np.ndarray:
@@ -119,15 +113,15 @@ def _variables(
     detail: Detail,
     catalogue: Catalogue,
 ) -> dict[str, VariableAnswer]:
-    if series.query is None:
+    query = series.query
+    if query is None:
         return {}
     usable = find_usable(prediction)
-    status = _status(series, prediction, usable, detail.extrapolation)
+    statuses = _statuses(series, query, prediction, usable, detail.extrapolation)
     numbers = _Numbers.of(prediction)
-    width = len(series.query.times_hours)
+    places = np.arange(query.num_queries).reshape(len(query.times_hours), len(query.channels))
     answers = {}
-    for place, channel in enumerate(series.query.channels):
-        own = slice(place * width, (place + 1) * width)
+    for channel, own in zip(query.channels, places.T, strict=True):
         variable = catalogue[channel]
         rows = numbers.rows(own, usable[own])
         quantiles = zip(options.quantile_levels, rows.quantiles, strict=True)
@@ -136,7 +130,7 @@ def _variables(
             mean=rows.mean,
             standard_deviation=rows.standard_deviation,
             quantiles={repr(level): row for level, row in quantiles},
-            status=status[own],
+            status=[STATUSES[position] for position in statuses[own]],
             latent_variance=rows.latent_variance if detail.has_variances else None,
             observation_variance=rows.observation_variance if detail.has_variances else None,
             samples=rows.samples or None,
@@ -173,7 +167,7 @@ class _Numbers:
         table = np.concatenate([np.stack(moments), prediction.quantiles, prediction.samples])
         return cls(_rounded(table), len(prediction.quantiles))
 
-    def rows(self, own: slice, usable: Bool[np.ndarray, " time"]) -> _Rows:
+    def rows(self, own: Int[np.ndarray, " time"], usable: Bool[np.ndarray, " time"]) -> _Rows:
         """Cut one variable out."""
         found: list[_Row] = self.table[:, own].tolist()
         if not usable.all():
@@ -186,31 +180,28 @@ class _Numbers:
         return _Rows(mean, deviation, latent, observation, found[4:last], found[last:])
 
 
-def _status(
+def _statuses(
     series: ReadSeries,
+    query: AskedQuery,
     prediction: Prediction,
     usable: Bool[np.ndarray, " query"],
     extrapolation: Extrapolation,
-) -> list[Status]:
-    """Give each query the first status that holds, in the order of `Status`."""
-    query = series.query
-    assert query is not None
-    times = np.tile(query.times_hours, len(query.channels))
+) -> Int[np.ndarray, " query"]:
+    """Return for each query the position in `STATUSES` of the first one that holds."""
     first_hours = np.array([piece.times_hours[0] for piece in series.pieces])
     as_of_hours = np.array([piece.times_hours[-1] for piece in series.pieces])
     as_of_hours[-1] = series.as_of_hours
-    pieces = np.tile(query.pieces, len(query.channels))
-    positions = find_statuses(
+    is_beyond = extrapolation.is_beyond(
+        query.times_hours,
+        first_hours=first_hours[query.pieces],
+        as_of_hours=as_of_hours[query.pieces],
+    )
+    return find_statuses(
         prediction,
         usable=usable,
-        is_beyond=extrapolation.is_beyond(
-            times, first_hours=first_hours[pieces], as_of_hours=as_of_hours[pieces]
-        ),
-        is_unusual=np.full(
-            len(times), prediction.out_of_distribution[0] >= OUT_OF_DISTRIBUTION_SCORE
-        ),
+        is_beyond=np.repeat(is_beyond, len(query.channels)),
+        is_unusual=np.full(len(usable), _out_of_distribution(prediction).flag),
     )
-    return [STATUSES[position] for position in positions]
 
 
 def _out_of_distribution(prediction: Prediction) -> OutOfDistribution:
@@ -246,7 +237,7 @@ def _probabilities(
         Question(
             series[number].pieces[-1],
             event.times_hours,
-            np.full(len(event.times_hours), channel, dtype=np.int64),
+            np.array([channel]),
         )
         for (number, channel), event in longest.items()
     ]

@@ -6,12 +6,13 @@ promise), so parts change nothing but memory.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from model.data.batch import Query
-from model.data.series import Cohort, Series, offsets_from_counts
+from model.data.query import Query
+from model.data.series import Cohort, Series
 from model.runtime.decoding import NUM_DRAWS
 from model.runtime.predictor import Prediction, Predictor, Request
 
@@ -25,15 +26,20 @@ _MAX_DRAWN_HOURS = 60_000.0
 
 @dataclass(frozen=True)
 class Question:
-    """A series, and every one of its queries: `times_hours[i]` of `channels[i]`."""
+    """A series, and what is asked about it: every one of the channels at every one of the times."""
 
     context: Series
-    times_hours: Float[np.ndarray, " query"]
-    channels: np.ndarray
+    times_hours: Float[np.ndarray, " time"]
+    channels: Int[np.ndarray, " channel"]
+
+    @property
+    def num_queries(self) -> int:
+        """Number of answers."""
+        return len(self.times_hours) * len(self.channels)
 
     @property
     def span_hours(self) -> float:
-        """From the first observation or query to the last."""
+        """From the first observation or time to the last."""
         moments = [part for part in (self.context.times_hours, self.times_hours) if len(part)]
         return float(max(part.max() for part in moments) - min(part.min() for part in moments))
 
@@ -48,28 +54,23 @@ class Options:
 
 
 def ask(predictor: Predictor, questions: Sequence[Question], options: Options) -> list[Prediction]:
-    """Return one prediction for each question, in order."""
+    """Return one prediction for each question, in order; its answers are time by time."""
     answers: list[Prediction] = []
     for part in _parts(questions, options.num_samples):
-        counts = np.array([len(question.times_hours) for question in part])
-        offsets = offsets_from_counts(counts)
+        query = Query.grid(
+            [question.times_hours for question in part], [question.channels for question in part]
+        )
         prediction = predictor.predict(
             Request(
                 Cohort.from_series([question.context for question in part]),
-                Query(
-                    offsets,
-                    np.concatenate([question.times_hours for question in part]),
-                    np.concatenate([question.channels for question in part]),
-                ),
+                query,
                 quantile_levels=options.quantile_levels,
                 num_samples=options.num_samples,
                 seed=options.seed,
             )
         )
-        answers.extend(
-            _of_series(prediction, number, int(offsets[number]), int(offsets[number + 1]))
-            for number in range(len(part))
-        )
+        ends = pairwise(query.query_offsets.tolist())
+        answers.extend(_of_series(prediction, number, *own) for number, own in enumerate(ends))
     return answers
 
 
@@ -78,7 +79,7 @@ def _parts(questions: Sequence[Question], num_samples: int) -> Iterator[list[Que
     longest, queries, hours = 0, 0, 0.0
     for question in questions:
         longest = max(longest, len(question.context))
-        queries += len(question.times_hours)
+        queries += question.num_queries
         hours = max(hours, question.span_hours)
         is_full = (
             longest * (len(part) + 1) > _MAX_PADDED_OBSERVATIONS
@@ -88,7 +89,7 @@ def _parts(questions: Sequence[Question], num_samples: int) -> Iterator[list[Que
         if part and is_full:
             yield part
             part, longest = [], len(question.context)
-            queries, hours = len(question.times_hours), question.span_hours
+            queries, hours = question.num_queries, question.span_hours
         part.append(question)
     if part:
         yield part

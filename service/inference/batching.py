@@ -31,8 +31,8 @@ class Asked:
     def size(self) -> int:
         """Return its work: observations, and numbers of the answer."""
         observations = sum(one.num_observations for one in self.series)
-        points = sum(0 if one.query is None else one.query.num_points for one in self.series)
-        return observations + points * (1 + self.options.num_samples)
+        queries = sum(0 if one.query is None else one.query.num_queries for one in self.series)
+        return observations + queries * (1 + self.options.num_samples)
 
     def joins(self, other: "Asked") -> bool:
         """Return whether one run can answer both: events are sampled request by request."""

@@ -149,7 +149,7 @@ async def _answer(
         _in_order(posted.read, timed.series),
         Timings(round(timed.queue_ms, 3), round(timed.predict_ms, 3)),
     )
-    num_numbers = posted.read.num_points * (1 + body.num_samples)
+    num_numbers = posted.read.num_queries * (1 + body.num_samples)
     return await off_loop(
         lambda: json_response(answer, deadline.headers), is_big=num_numbers > INLINE_NUMBERS
     )

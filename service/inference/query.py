@@ -70,7 +70,7 @@ class AskedQuery:
     channels: tuple[int, ...]
 
     @property
-    def num_points(self) -> int:
+    def num_queries(self) -> int:
         """Number of answers."""
         return len(self.times_hours) * len(self.channels)
 

@@ -75,7 +75,7 @@ def refuse_nothing_left(
         raise SeriesRefusedError(Fault.NO_OBSERVATIONS, detail, path=table.at)
     reason = Reason(int(fates[0]))
     if reason in _TOGETHER:
-        about = _described(records, 0, catalogue)
+        about = _described(records, 0, catalogue) or _untrained(posted, 0, catalogue)
         raise SeriesRefusedError(
             Fault(reason.code),
             f"no observation is left; {_expectation(reason, about, catalogue)}",
@@ -90,6 +90,13 @@ def _described(records: Records, row: int, catalogue: Catalogue) -> Variable | S
         return catalogue[records.channels[row]]
     position = int(records.static_positions[row])
     return catalogue.statics[position] if position >= 0 else None
+
+
+def _untrained(posted: PostedRows, row: int, catalogue: Catalogue) -> Variable | None:
+    """Return the variable of a row that the model was not trained on, if it is one."""
+    labels = posted.rows.names
+    code = int(labels.codes[row])
+    return catalogue.find_untrained(labels.names[code]) if code >= 0 else None
 
 
 def _expectation(reason: Reason, about: Variable | Static | None, catalogue: Catalogue) -> str:

@@ -41,9 +41,9 @@ class ReadRequest:
         return [one for one in self.series if isinstance(one, ReadSeries)]
 
     @property
-    def num_points(self) -> int:
+    def num_queries(self) -> int:
         """Number of answers: query times x variables, over all series."""
-        return sum(one.query.num_points for one in self.good if one.query is not None)
+        return sum(one.query.num_queries for one in self.good if one.query is not None)
 
     @property
     def num_event_points(self) -> int:
@@ -157,15 +157,15 @@ def check_sums(read: ReadRequest, num_samples: int, settings: Settings) -> None:
     TooLargeError
         If they are beyond a limit.
     """
-    points = read.num_points
-    if points > settings.max_query_points:
+    queries = read.num_queries
+    if queries > settings.max_query_points:
         raise TooLargeError(
             f"a request may ask for {settings.max_query_points} answers (query times x variables, "
             "over all series); split it",
             code="too_many_queries",
             path="series",
         )
-    if points * num_samples > settings.max_sample_values:
+    if queries * num_samples > settings.max_sample_values:
         raise TooLargeError(
             f"a request may ask for {settings.max_sample_values} sampled values (num_samples x "
             "query times x variables, over all series); split it",

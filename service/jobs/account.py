@@ -20,7 +20,10 @@ from model.records.remarks import Remark
 
 @dataclass(frozen=True, order=True)
 class NotUsed:
-    """Rows that were not used, or were merged into another row; `variable` is empty for no known one."""
+    """Rows that were not used, or were merged into another row.
+
+    `variable` is empty where they are about no known one, or about an unknown one of few subjects.
+    """
 
     reason: str
     variable: str

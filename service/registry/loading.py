@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from model.artifact import load_artifact
-from model.data.batch import Query
+from model.data.query import Query
 from model.data.series import Cohort, Series
 from model.errors import ArtifactError
 from model.files import standing
@@ -86,6 +86,6 @@ def warm_up(predictor: Predictor) -> Predictor:
         np.full(2, (low + high) / 2),
         np.full(len(catalogue.statics), np.nan),
     )
-    query = Query(np.array([0, 1]), np.array([2.0]), np.array([channel]))
+    query = Query.grid([np.array([2.0])], [np.array([channel])])
     predictor.predict(Request(Cohort.from_series([series]), query, num_samples=1))
     return predictor

@@ -118,7 +118,7 @@ async def _answer(request: Request, raw: bytes, deadline: Deadline) -> Response:
         )
         return json_response(answer, deadline.headers)
 
-    num_numbers = sum(one.query.num_points for one in good if one.query is not None)
+    num_numbers = sum(one.query.num_queries for one in good if one.query is not None)
     return await off_loop(write, is_big=num_numbers > INLINE_NUMBERS)
 
 

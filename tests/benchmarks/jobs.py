@@ -93,7 +93,7 @@ def _one_by_one(predictor: Predictor, request: JobRequest, folder: Path, chunk: 
     )
     for number in range(len(questions.cohort)):
         one = questions.between(number, number + 1)
-        predictor.predict(Request(one.cohort, one.points.query(), request.quantile_levels))
+        predictor.predict(Request(one.cohort, one.query, request.quantile_levels))
 
 
 def _seconds(work: Callable[[], object]) -> float:

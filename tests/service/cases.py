@@ -80,6 +80,6 @@ def _expected(predictor: Predictor, one: Json) -> tuple[Prediction, ...]:
             np.tile(times, len(channels)),
             np.repeat(channels, len(times)),
         )
-        context = Cohort.from_series([series.context])
+        context = Cohort.from_series(series.pieces)
         predictions.append(predictor.predict(Request(context, query, quantile_levels=LEVELS)))
     return tuple(predictions)

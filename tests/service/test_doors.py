@@ -13,6 +13,8 @@ from tests.catalogues import CHALLENGE
     "name",
     [
         "app",
+        "jobs.account",
+        "jobs.command_line.reading_options",
         "jobs.folder",
         "jobs.ledger.ledger",
         "jobs.planning.plan",

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from model.calibration import Calibration, Surroundings
-from model.data.batch import Query
 from model.data.normalization import Normalization
+from model.data.query import Query
 from model.data.series import Cohort
 from model.data.variables import Catalogue, Static, Variable
 from model.data.windows import Window

@@ -1,13 +1,12 @@
 """The example patients of a report: who is drawn, and what the model says about them at all times."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from model.data.batch import Query
-from model.data.series import Series, offsets_from_counts
+from model.data.query import Query
+from model.data.series import Series
 from model.data.variables import Catalogue, Kind, Variable
 from model.runtime.predictor import Predictor, Request
 from training.evaluation import Answers
@@ -67,13 +66,13 @@ def draw_examples(
     context = answers.window.context.select(chosen)
     target = answers.window.target.select(chosen)
     grids = [_grid(context[i], target[i]) for i in range(len(chosen))]
-    query = _query(grids, channels)
+    query = Query.grid(grids, channels)
     prediction = predictor.predict(Request(context, query, quantile_levels=BAND_LEVELS, seed=seed))
     scored = _scored_quantiles(answers)
     examples = []
     for position, index in enumerate(chosen):
-        rows = slice(query.offsets[position], query.offsets[position + 1])
-        shape = (len(BAND_LEVELS), len(channels[position]), len(grids[position]))
+        rows = slice(*query.query_offsets[position : position + 2])
+        shape = (len(BAND_LEVELS), len(grids[position]), len(channels[position]))
         own = scored[:, answers.window.target.offsets[index] :]
         panels = _panels(
             (context[position], target[position]),
@@ -126,15 +125,6 @@ def _grid(context: Series, target: Series) -> Float[np.ndarray, " grid"]:
     return np.linspace(start, stop, min(max(size, 2), _MAX_GRID))
 
 
-def _query(grids: Sequence[np.ndarray], channels: Sequence[np.ndarray]) -> Query:
-    pairs = list(zip(grids, channels, strict=True))
-    return Query(
-        offsets_from_counts(np.array([len(grid) * len(chosen) for grid, chosen in pairs])),
-        np.concatenate([np.tile(grid, len(chosen)) for grid, chosen in pairs]),
-        np.concatenate([np.repeat(chosen, len(grid)) for grid, chosen in pairs]),
-    )
-
-
 def _scored_quantiles(answers: Answers) -> Float[np.ndarray, "three target"]:
     low, high = interval_ends(answers.quantiles, "90%")
     return np.stack([low, answers.quantiles[MEDIAN], high])
@@ -145,7 +135,7 @@ def _panels(
     catalogue: Catalogue,
     channels: Int[np.ndarray, " panel"],
     grid_hours: Float[np.ndarray, " grid"],
-    quantiles: Float[np.ndarray, "level panel grid"],
+    quantiles: Float[np.ndarray, "level grid panel"],
     scored: Float[np.ndarray, "three target"],
 ) -> tuple[Panel, ...]:
     context, target = seen_and_hidden
@@ -156,7 +146,7 @@ def _panels(
             target=_points(target, channel),
             target_quantiles=scored[:, target.channels == channel],
             grid_hours=grid_hours,
-            quantiles=quantiles[:, position],
+            quantiles=quantiles[:, :, position],
         )
         for position, channel in enumerate(channels)
     )

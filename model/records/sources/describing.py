@@ -50,6 +50,8 @@ class SourceDescription:
 
     def lines(self) -> list[str]:
         """Return sentences for a report."""
+        if not self.num_files:
+            return []
         files = f"{self.num_files} file" + ("s" if self.num_files != 1 else "")
         kind = f", a {self.layout} table" if self.layout else ""
         dialect = f" ({'; '.join(self.dialects)})" if self.dialects else ""

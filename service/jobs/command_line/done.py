@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from service.jobs.account import Account
+from service.jobs.account import EMPTY_ACCOUNT, Account
 from service.jobs.planning.plan import Plan
 
 
 @dataclass(frozen=True)
 class Done:
-    """Sums over the chunks that are done, of a plan."""
+    """Sums over the chunks that are done, of a plan; `account` is known at the end."""
 
     plan: Plan
     num_chunks: int
@@ -16,4 +16,4 @@ class Done:
     num_rows: int
     num_abstained: int
     num_quarantined: int
-    account: Account
+    account: Account = EMPTY_ACCOUNT

@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -121,7 +122,8 @@ def run_standalone(
             raise JobStoppedError(f"the job is not finished; {JobStoppedError.again}")
         plan = _plan(job, folder)
         assert plan is not None
-        return _done(ledger, job_id, plan)
+        # Read once: it is put together from all chunks.
+        return replace(_done(ledger, job_id, plan), account=ledger.account(job_id))
 
 
 @contextmanager
@@ -223,7 +225,6 @@ def _done(ledger: Ledger, job_id: str, plan: Plan) -> Done:
         progress.num_filled_rows,
         progress.num_abstained,
         progress.num_quarantined,
-        ledger.account(job_id),
     )
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Float, Int
 
-from model.data.batch import Query
+from model.data.query import Query
 from model.data.series import Cohort
 from model.records.comparators import SYMBOLS
 from model.records.times import MICROSECONDS_PER_HOUR
@@ -66,7 +66,7 @@ class Answers:
 
 def answer(cohort: Cohort, query: Query, prediction: Prediction) -> Answers:
     """Judge a prediction, and put the measured values in their places."""
-    series = np.repeat(np.arange(len(cohort)), np.diff(query.offsets))
+    series, points = query.series_of_points, query.points_of_queries
     times = query.times_hours
     first = cohort.times_hours[cohort.offsets[:-1]][series]
     last = cohort.times_hours[cohort.offsets[1:] - 1][series]
@@ -74,13 +74,13 @@ def answer(cohort: Cohort, query: Query, prediction: Prediction) -> Answers:
     statuses = find_statuses(
         prediction,
         usable=usable,
-        is_beyond=FORECAST.is_beyond(times, first_hours=first, as_of_hours=last),
-        is_unusual=(prediction.out_of_distribution >= OUT_OF_DISTRIBUTION_SCORE)[series],
+        is_beyond=FORECAST.is_beyond(times, first_hours=first, as_of_hours=last)[points],
+        is_unusual=(prediction.out_of_distribution >= OUT_OF_DISTRIBUTION_SCORE)[series][points],
     )
     origins = np.where(times > last, ORIGINS.index(Origin.FORECAST), ORIGINS.index(Origin.IMPUTED))
     values = np.where(usable, prediction.mean, np.nan).astype(np.float32)
     deviations = np.sqrt(prediction.latent_variance + prediction.observation_variance)
-    measured = _find_measured(cohort, query, series)
+    measured = _find_measured(cohort, query)
     is_measured = measured >= 0
     is_limit = is_measured & ~cohort.measured_mask[measured]
     side = np.where(
@@ -93,28 +93,26 @@ def answer(cohort: Cohort, query: Query, prediction: Prediction) -> Answers:
         values,
         np.where(has_interval, deviations, np.nan).astype(np.float32),
         np.where(has_interval, prediction.quantiles, np.nan).astype(np.float32),
-        np.where(is_measured, ORIGINS.index(Origin.OBSERVED), origins).astype(np.int16),
+        np.where(is_measured, ORIGINS.index(Origin.OBSERVED), origins[points]).astype(np.int16),
         np.where(is_measured, STATUSES.index(Status.OK), statuses).astype(np.int16),
         np.where(is_limit, side, -1).astype(np.int16),
     )
 
 
-def _find_measured(
-    cohort: Cohort, query: Query, series: Int[np.ndarray, " query"]
-) -> Int[np.ndarray, " query"]:
+def _find_measured(cohort: Cohort, query: Query) -> Int[np.ndarray, " query"]:
     """Return the observation at each query's time and of its variable, -1 where there is none.
 
     Times are the same if they are so to the microsecond.
     """
     starts = cohort.times_hours[cohort.offsets[:-1]]
-    owners = np.concatenate([cohort.series_indices, series])
+    owners = np.concatenate([cohort.series_indices, query.series_of_points])
     since = np.concatenate([cohort.times_hours, query.times_hours]) - starts[owners]
     moments = owners * _SPAN + np.rint(since * MICROSECONDS_PER_HOUR).astype(np.int64)
-    channels = np.concatenate([cohort.channels, query.channels])
     # Ranks of the moments, so that a key is a small integer whatever the number of channels.
     ranks = np.unique(moments, return_inverse=True)[1]
-    keys = ranks * (1 + int(channels.max())) + channels
-    known, asked = np.split(keys, [len(cohort.times_hours)])
+    size, num_known = 1 + max(cohort.channels.max(), query.channels.max()), len(cohort.times_hours)
+    known = ranks[:num_known] * size + cohort.channels
+    asked = ranks[num_known:][query.points_of_queries] * size + query.channels
     order = np.argsort(known, kind="stable")
     places = np.minimum(np.searchsorted(known, asked, sorter=order), len(known) - 1)
     found = order[places]

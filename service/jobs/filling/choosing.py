@@ -3,23 +3,25 @@
 All pieces of a subject are answered, or none: what is refused is the subject.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Protocol, final
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Int, Shaped
 
+from model.data.query import Query
 from model.data.reasons import Reason
-from model.data.series import Cohort, offsets_from_counts
+from model.data.series import Cohort, joined_ranges, offsets_from_counts
 from model.data.variables import Catalogue
 from model.records.clocks import Clocks
 from model.records.explaining import explain
 from model.records.times import MICROSECONDS_PER_HOUR
 from service.inference.errors import Fault
 from service.jobs.filling.chunk_reading import ReadChunk
-from service.jobs.filling.points import Points
 from service.jobs.request import Grid, JobRequest, OwnTimes
 
 MAX_TIMES_PER_SUBJECT = 20_000
@@ -29,13 +31,23 @@ _MICROSECONDS_PER_MINUTE = 60_000_000
 
 @dataclass(frozen=True)
 class Questions:
-    """Pieces that are answered, and their points; `subjects` are the numbers of theirs in the chunk."""
+    """Pieces that are answered; each is asked for every one of its channels at every one of its times.
+
+    `subjects` are the numbers of theirs in the chunk. The queries are laid out batch by batch: those
+    of a whole chunk may be more than fit into memory.
+    """
 
     subjects: Int[np.ndarray, " piece"]
     subject_ids: pa.Array
     cohort: Cohort
     clocks: Clocks
-    points: Points
+    times_hours: Sequence[Float[np.ndarray, " _"]]
+    channels: Sequence[Int[np.ndarray, " _"]]
+
+    @cached_property
+    def query(self) -> Query:
+        """What is asked, piece by piece."""
+        return Query.grid(self.times_hours, self.channels)
 
     @property
     def starts(self) -> Int[np.ndarray, " subject"]:
@@ -50,12 +62,14 @@ class Questions:
             self.subject_ids[start:stop],
             self.cohort.select(chosen),
             self.clocks.select(chosen),
-            self.points.between(start, stop),
+            self.times_hours[start:stop],
+            self.channels[start:stop],
         )
 
     def batches(self, size: int) -> Iterator["Questions"]:
         """Cut into batches of about so many queries and observations, at least one subject each."""
-        work = self.points.num_queries + self.cohort.counts
+        asked = zip(self.times_hours, self.channels, strict=True)
+        work = self.cohort.counts + np.array([len(a) * len(b) for a, b in asked], dtype=np.int64)
         if not work.size:  # every subject of the chunk was refused
             return
         starts = self.starts
@@ -85,18 +99,13 @@ def choose_questions(read: ReadChunk, request: JobRequest, catalogue: Catalogue)
     # A subject that a table of times does not name was not asked for: it is no failure.
     is_answered = ~refusals.is_refused[pieces] & (times.counts > 0)
     answered = np.flatnonzero(is_answered)
-    own_channels, own_times = channels.select(is_answered), times.select(is_answered)
     return Questions(
         pieces[answered],
         read.subject_ids.take(pa.array(pieces[answered])),
         read.cohort.select(answered),
         read.clocks.select(answered),
-        Points(
-            offsets_from_counts(own_times.counts),
-            own_times.values,
-            offsets_from_counts(own_channels.counts),
-            own_channels.values.astype(np.int64),
-        ),
+        times.select(is_answered).apart(),
+        channels.select(is_answered).apart(),
     )
 
 
@@ -109,6 +118,11 @@ class _Ragged:
 
     def select(self, chosen: Bool[np.ndarray, " piece"]) -> "_Ragged":
         return _Ragged(self.counts[chosen], self.values[np.repeat(chosen, self.counts)])
+
+    def apart(self) -> list[Shaped[np.ndarray, " _"]]:
+        """Return the values of each piece."""
+        ends = pairwise(offsets_from_counts(self.counts).tolist())
+        return [self.values[start:stop] for start, stop in ends]
 
 
 class _Times(Protocol):
@@ -175,9 +189,7 @@ class _GridTimes:
 
     def select(self, chosen: Bool[np.ndarray, " piece"]) -> _Ragged:
         counts = self._counts[chosen]
-        starts = np.cumsum(counts) - counts
-        places = np.arange(counts.sum()) - np.repeat(starts, counts)
-        moments = (np.repeat(self._first[chosen], counts) + places) * self._step
+        moments = joined_ranges(self._first[chosen], counts) * self._step
         since = moments - np.repeat(self._origins[chosen], counts)
         return _Ragged(counts, since / MICROSECONDS_PER_HOUR)
 

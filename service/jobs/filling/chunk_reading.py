@@ -6,6 +6,7 @@ table of query times, and which subjects are refused.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int
 
+from model.data.cleaning import Drop
 from model.data.reasons import Reason
 from model.data.series import Cohort
 from model.data.variables import Catalogue
@@ -28,6 +30,9 @@ from service.jobs.filling.refusals import Refusals
 from service.jobs.planning import chunks
 from service.jobs.planning.chunks import SortedRows
 from service.jobs.request import JobRequest
+
+MIN_SUBJECTS_OF_A_NAME = 5
+"""Of a chunk: so many must have an unknown variable for it to be named."""
 
 _CODES = frozenset(Fault)
 
@@ -83,7 +88,9 @@ def read_chunk_rows(rows: SortedRows, request: JobRequest, catalogue: Catalogue)
         suspected=rows.whole.suspected,
     )
     records = read_records(told, subject_ids.to_pylist(), catalogue, rules)
-    _refuse_nothing_left(records, told, catalogue, refusals)
+    is_asked = np.zeros(num_subjects, dtype=bool)
+    is_asked[subjects[is_query]] = True
+    _refuse_nothing_left(records, told, catalogue, is_asked, refusals)
     if request.strict:
         _refuse_changes(records, told, refusals)
     return ReadChunk(
@@ -93,7 +100,7 @@ def read_chunk_rows(rows: SortedRows, request: JobRequest, catalogue: Catalogue)
         records.piece_subjects,
         _asked(whole.times.take(is_query), subjects[is_query], records),
         refusals,
-        Account.of_rows(records.drops(catalogue), records.remarks),
+        Account.of_rows(_drops(records, told, catalogue), records.remarks),
     )
 
 
@@ -106,9 +113,17 @@ def _subjects(table: pa.Table) -> tuple[pa.Array, Int[np.ndarray, " row"]]:
 
 
 def _refuse_nothing_left(
-    records: Records, rows: RowColumns, catalogue: Catalogue, refusals: Refusals
+    records: Records,
+    rows: RowColumns,
+    catalogue: Catalogue,
+    is_asked: Bool[np.ndarray, " subject"],
+    refusals: Refusals,
 ) -> None:
-    """Refuse the subjects without a piece, each for the reason of its first row, as a posted series."""
+    """Refuse the subjects without a piece, each for the reason of its first row, as a posted series.
+
+    A subject of whom there are descriptors alone, such as a FHIR Patient that nobody observed, has
+    nothing to fill: it is no failure, unless times of it were asked.
+    """
     is_empty = np.ones(rows.num_subjects, dtype=bool)
     is_empty[records.piece_subjects] = False
     is_descriptor = (records.static_positions >= 0) | records.meanings.is_birth
@@ -120,9 +135,9 @@ def _refuse_nothing_left(
         sentence = explain(reason, catalogue[channel] if channel >= 0 else None)
         refusals.add(np.array([subject]), code, f"no observation is left; {sentence}")
     refusals.add(
-        np.flatnonzero(is_empty),
+        np.flatnonzero(is_empty & is_asked),
         Fault.NO_OBSERVATIONS,
-        "there is no observation, only descriptors or query times",
+        "times were asked, and there is no observation",
     )
 
 
@@ -140,6 +155,26 @@ def _refuse_changes(records: Records, rows: RowColumns, refusals: Refusals) -> N
             Fault.REFUSED_BY_STRICT,
             f"`strict` refuses what would not be used as it was given ({summary})",
         )
+
+
+def _drops(records: Records, rows: RowColumns, catalogue: Catalogue) -> Iterator[Drop]:
+    """Count the rows that were not used, those of unknown variables by their names.
+
+    A name that few subjects have may be anything, even a patient's: it is not told.
+    """
+    yield from (
+        one for one in records.drops(catalogue) if one.reason != Reason.UNKNOWN_VARIABLE.code
+    )
+    own = np.flatnonzero(records.fates == Reason.UNKNOWN_VARIABLE)
+    width = rows.num_subjects
+    pairs, counts = np.unique(
+        rows.names.codes[own] * width + rows.subjects[own], return_counts=True
+    )
+    codes = pairs // width
+    for code in np.unique(codes).tolist():
+        is_common = code >= 0 and np.sum(codes == code) >= MIN_SUBJECTS_OF_A_NAME
+        name = rows.names.names[code] if is_common else ""
+        yield Drop(Reason.UNKNOWN_VARIABLE.code, name, int(counts[codes == code].sum()))
 
 
 def _asked(times: Times, subjects: Int[np.ndarray, " asked"], records: Records) -> AskedTimes:

@@ -122,7 +122,7 @@ class _Sink:
         self._pool.shutdown(cancel_futures=True)
 
     def _write(self, questions: Questions, prediction: Prediction) -> _Written:
-        answers = answer(questions.cohort, questions.points.query(), prediction)
+        answers = answer(questions.cohort, questions.query, prediction)
         table = self._layout.table(questions, answers)
         self._writer.write(table)
         return _Written(table.num_rows, answers.num_abstained)
@@ -134,7 +134,7 @@ def _predict(
     """Answer a batch; one that fails is halved until the subject at fault stands alone."""
     asked = Request(
         questions.cohort,
-        questions.points.query(),
+        questions.query,
         quantile_levels=request.quantile_levels,
         seed=request.seed,
     )

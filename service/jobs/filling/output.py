@@ -88,7 +88,7 @@ class Layout:
 
 def _long(layout: Layout, questions: Questions, answers: Answers) -> list[pa.Array]:
     query = answers.query
-    series = np.repeat(np.arange(len(questions.cohort)), np.diff(query.offsets))
+    series, points = query.series_of_points, query.points_of_queries
     variables = [variable.name for variable in layout.catalogue]
     # Each word once: Parquet's bytes are not always the same where a dictionary repeats itself.
     units = sorted({variable.unit for variable in layout.catalogue})
@@ -98,22 +98,21 @@ def _long(layout: Layout, questions: Questions, answers: Answers) -> list[pa.Arr
     channels = query.channels.astype(np.int16)
     numbers = (answers.values, answers.standard_deviations, *answers.quantiles)
     return [
-        questions.subject_ids.take(pa.array(series)).cast(layout.subject_type),
-        _times(questions.clocks, series, query.times_hours),
+        questions.subject_ids.take(pa.array(series[points])).cast(layout.subject_type),
+        _times(questions.clocks, series, query.times_hours).take(pa.array(points)),
         _words(channels, variables),
         _words(unit_of[channels], units),
         _words(answers.origins, ORIGINS),
         _words(answers.comparators, COMPARATORS),
         *map(_numbers, numbers),
         _words(answers.statuses, STATUSES),
-        _words(np.zeros(len(series), dtype=np.int16), [layout.model_version]),
+        _words(np.zeros(len(points), dtype=np.int16), [layout.model_version]),
     ]
 
 
 def _wide(layout: Layout, questions: Questions, answers: Answers) -> list[pa.Array]:
-    points = questions.points
-    series, places = points.point_series, points.query_points
-    size = len(series)
+    query = answers.query
+    series, size = query.series_of_points, len(query.times_hours)
     numbers = (answers.values, answers.standard_deviations, *answers.quantiles)
     words = (
         (answers.origins, ORIGINS),
@@ -122,14 +121,14 @@ def _wide(layout: Layout, questions: Questions, answers: Answers) -> list[pa.Arr
     )
     columns: list[pa.Array] = []
     for channel in layout.channels:
-        own = np.flatnonzero(answers.query.channels == channel)
-        at = places[own]
+        own = np.flatnonzero(query.channels == channel)
+        at = query.points_of_queries[own]
         columns.extend(_numbers(_spread(row[own], at, size, np.nan)) for row in numbers)
         for codes, names in words:
             columns.append(_words(_spread(codes[own], at, size, -1), names))
     return [
         questions.subject_ids.take(pa.array(series)).cast(layout.subject_type),
-        _times(questions.clocks, series, points.times_hours),
+        _times(questions.clocks, series, query.times_hours),
         *columns,
         _words(np.zeros(size, dtype=np.int16), [layout.model_version]),
     ]
@@ -150,7 +149,7 @@ def _words(codes: Int[np.ndarray, " row"], names: tuple[str, ...] | list[str]) -
 
 
 def _times(
-    clocks: Clocks, series: Int[np.ndarray, " row"], hours: Float[np.ndarray, " row"]
+    clocks: Clocks, series: Int[np.ndarray, " point"], hours: Float[np.ndarray, " point"]
 ) -> pa.Array:
     if clocks.kind is TimeKind.HOURS:
         return pa.array(hours)

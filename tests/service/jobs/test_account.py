@@ -86,6 +86,17 @@ def test_flags_and_rows_of_nobody_are_counted_while_planning(
     assert remarks(filled)["flag_ignored", "", ""] == 1
 
 
+def test_unknown_variables_of_many_subjects_are_named(predictor: Predictor, tmp_path: Path) -> None:
+    rows = [row(f"s{number}", 0.0, "HR", 80.0) for number in range(6)]
+    rows += [row(f"s{number}", 1.0, "EtCO2-X", 35.0) for number in range(6)]
+    rows += [row("s1", 1.0, "Smith, John", 35.0), row("s2", 1.0, "", 1.0)]
+    filled = fill(predictor, write_parquet(tmp_path / "in.parquet", rows), tmp_path / "o", **OWN)
+    assert filled.account.not_used == (
+        NotUsed("unknown_variable", "", 2),
+        NotUsed("unknown_variable", "EtCO2-X", 6),
+    )
+
+
 def test_an_account_comes_back_from_its_text() -> None:
     account = Account.of_planning({"missing_subject": 2}, {"flag_ignored": 3})
     assert Account.of_text(account.text()) == account

@@ -101,7 +101,24 @@ def test_a_finished_job_tells_what_it_did(desk: Desk, finished: str) -> None:
     assert job["state"] == "succeeded"
     assert job["progress"]["percent"] == 100
     assert (job["progress"]["num_chunks"], job["progress"]["num_subjects"]) == (3, 10)
+    assert job["reading"]["not_used"] == []
     assert finished in [one["id"] for one in desk.get("")["jobs"]]
+
+
+def test_what_was_not_used_and_what_was_suspected_is_counted(desk: Desk) -> None:
+    extra = b"p0000,1,nonsense,1,\np0001,2,Glucose,14.2,\np0001,3,HR,9000,/min\n,3,HR,80,/min\n"
+    job_id = desk.submit(table=TABLE + extra)
+    desk.work()
+    reading = desk.get(job_id)["reading"]
+    found = {(one["reason"], one["variable"]): one["rows"] for one in reading["not_used"]}
+    assert found == {
+        ("implausible_value", "HR"): 1,
+        ("missing_subject", ""): 1,
+        ("unknown_variable", ""): 1,
+    }
+    remarks = {(one["code"], one["variable"], one["unit"]) for one in reading["remarks"]}
+    assert ("unit_suspected", "Glucose", "mmol/L") in remarks
+    assert all(one["message"] for one in reading["remarks"])
 
 
 def test_the_output_is_one_file_with_the_rows_of_all_parts(desk: Desk, finished: str) -> None:
@@ -195,9 +212,11 @@ def test_bad_subjects_are_named_in_the_quarantine_with_reasons(desk: Desk) -> No
     assert desk.get(job_id)["progress"]["num_quarantined"] == 1
 
 
-@pytest.mark.parametrize("bad", [b"a,b\n1,2\n", b"", b"subject_id,time\np1,1\n", b"\x00\xff\n"])
+@pytest.mark.parametrize(
+    "bad", [b"a,b\n1,2\n", b"", b"subject_id,time\np1,1\n", b"\x00\xff\n", b"1,2\n"]
+)
 def test_input_that_cannot_be_read_fails_the_job_without_an_echo(desk: Desk, bad: bytes) -> None:
-    job_id = desk.submit(table=bad + MARKER.encode())
+    job_id = desk.submit(table=bad and bad + MARKER.encode())
     desk.work()
     answer = desk.client.get(f"/v1/jobs/{job_id}")
     assert answer.json()["state"] == "failed"

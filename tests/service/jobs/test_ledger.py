@@ -338,8 +338,8 @@ def test_a_ledger_of_another_version_is_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.create_tables()
-    monkeypatch.setattr("service.jobs.ledger.database.LEDGER_VERSION", 2)
-    with pytest.raises(DatabaseError, match="version 1"):
+    monkeypatch.setattr("service.jobs.ledger.database.LEDGER_VERSION", 3)
+    with pytest.raises(DatabaseError, match="version 2"):
         database.create_tables()
 
 

@@ -10,15 +10,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from model.data.catalogue import shipped_catalogue
-from model.data.variables import Catalogue
+from model.data.variables import Catalogue, Static, Variable
 from model.records.clocks import RELATIVE_ANCHOR
 from tests.catalogues import CHALLENGE
-from tests.training.datasets.raw import raw_table
 from training.datasets import meds
 from training.datasets.errors import DatasetError, NotADatasetError, OutputExistsError
-from training.datasets.importing import import_table
-from training.datasets.meds import read_cohort, write_meds
+from training.datasets.meds import COLUMNS, read_cohort, write_meds
 
 ROWS = [
     (9, 0.25, "HR", 91.0, None),
@@ -33,7 +30,15 @@ ROWS = [
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    return import_table(raw_table(ROWS), catalogue=CHALLENGE).table
+    frame = pd.DataFrame(ROWS, columns=["subject_id", "hours", "code", "numeric_value", "unit"])
+    items: tuple[Variable | Static, ...] = (*CHALLENGE.variables, *CHALLENGE.statics)
+    units = {item.name: item.unit for item in items}
+    hours = pd.to_timedelta(frame["hours"].astype(float), unit="h")
+    return frame.assign(
+        time=(pd.Timestamp("2000-01-01") + hours).astype("datetime64[us]"),
+        numeric_value=frame["numeric_value"].astype(np.float32),
+        unit=frame["code"].map(units),
+    )[list(COLUMNS)]
 
 
 def write(
@@ -100,8 +105,7 @@ def test_the_files_are_meds(tmp_path: Path, table: pd.DataFrame) -> None:
     assert codes.loc["HR", "parent_codes"].tolist()[0] == "LOINC//8867-4"
     assert codes.loc["SaO2", "parent_codes"].tolist()[0] == "LOINC//2708-6"
     assert codes.loc["age_years", "unit"] == "a"
-    shipped = shipped_catalogue()
-    assert set(codes.index) == {v.name for v in shipped} | {s.name for s in shipped.statics}
+    assert set(codes.index) == {v.name for v in CHALLENGE} | {s.name for s in CHALLENGE.statics}
     content = json.loads((out / "metadata" / "dataset.json").read_text())
     assert content["meds_version"] == "0.4"
     assert content["anchor"] == "2000-01-01T00:00:00+00:00"

@@ -62,19 +62,19 @@ def _try(content: bytes) -> None:
             read_code_map(path)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300))
 def test_random_bytes(content: bytes) -> None:
     _try(content)
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from([*MARKS, b"time", b",", b"subject_id", b"HR", b"1"]), max_size=20))
 def test_a_soup_of_marks(parts: list[bytes]) -> None:
     _try(b"".join(parts))
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(
     st.sampled_from([LONG, WIDE, LINES, _parquet()]),
     st.lists(

@@ -105,7 +105,7 @@ def _wide(rows: list[Row]) -> list[list[str]]:
     ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(ROWS, DIALECTS, DIALECTS)
 def test_every_way_to_write_a_table_gives_the_same_rows(
     rows: list[Row], long_dialect: Written, wide_dialect: Written

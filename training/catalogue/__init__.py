@@ -1,0 +1,1 @@
+"""Tables of variables: proposed from records, checked after editing, and shown."""
