@@ -44,12 +44,13 @@ class Clocks:
 
     def hours(self, series: Int[np.ndarray, " time"], times: Times) -> Float[np.ndarray, " time"]:
         """Return hours on the clock of each time's series; NaN where there is no usable time."""
+        return np.where(is_kept(time_faults(times, self.kind)), self.read(series, times), np.nan)
+
+    def read(self, series: Int[np.ndarray, " time"], times: Times) -> Float[np.ndarray, " time"]:
+        """Return hours on the clock of each time's series; of a time that is not usable any number."""
         if self.kind is TimeKind.HOURS:
-            hours = times.hours
-        else:
-            hours = (times.microseconds - self.origins[series]) / MICROSECONDS_PER_HOUR
-        faults = time_faults(times, self.kind)
-        return np.where(is_kept(faults), hours, np.nan) if faults.any() else hours
+            return times.hours
+        return (times.microseconds - self.origins[series]) / MICROSECONDS_PER_HOUR
 
     def microseconds(
         self, series: Int[np.ndarray, " time"], hours: Float[np.ndarray, " time"]

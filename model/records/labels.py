@@ -29,11 +29,14 @@ class Labels:
     @classmethod
     def of(cls, column: pa.ChunkedArray | pa.Array) -> "Labels":
         """Encode an Arrow column of strings; null is nothing."""
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
+        if not isinstance(column, pa.ChunkedArray):
+            column = pa.chunked_array([column])
+        # The chunks of what is encoded share one dictionary, and no text is copied.
         encoded = column if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column)
-        codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return cls(codes, tuple(encoded.dictionary.to_pylist()))
+        chunks = encoded.unify_dictionaries().chunks
+        indices = pa.chunked_array([one.indices for one in chunks], encoded.type.index_type)
+        codes = pc.fill_null(indices, -1).to_numpy().astype(np.int64)
+        return cls(codes, tuple(chunks[0].dictionary.to_pylist()) if chunks else ())
 
     @classmethod
     def of_texts(cls, texts: Iterable[str | None]) -> "Labels":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from model.data.reasons import is_kept
 from model.data.series import Cohort
 from model.records.clocks import Clocks, on_line, time_faults
 from model.records.times import MICROSECONDS_PER_HOUR, Times
@@ -62,7 +63,7 @@ def place_times(
         nothing = np.zeros(len(times))
         return Placed(pieces, nothing + np.nan, nothing, faults)
     # Where there is no piece, the last one is asked and nothing of its answer is used.
-    hours = np.where(has_piece, clocks.hours(pieces, times), np.nan)
+    hours = np.where(has_piece & is_kept(faults), clocks.read(pieces, times), np.nan)
     outside = np.maximum(firsts[pieces] - moments, moments - lasts[pieces])
     outside_hours = np.where(has_piece, np.maximum(0.0, outside), 0.0)
     return Placed(pieces, hours, outside_hours, faults)

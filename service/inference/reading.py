@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from model.data.reasons import Reason
+from model.data.reasons import Reason, is_kept
 from model.data.series import Series
 from model.data.variables import Catalogue
 from model.records.clocks import on_line, time_faults
@@ -211,8 +211,8 @@ def _record(
     cohort = records.cohort
     last = len(cohort) - 1
     if as_of is None:
-        kept = np.flatnonzero(records.fates[: len(posted.observations)] == Reason.KEPT)
-        moments = on_line(records.times.take(kept), records.clocks.kind)
+        kept = np.flatnonzero(is_kept(records.fates[: len(posted.observations)]))
+        moments = on_line(records.times, records.clocks.kind)[kept]
         as_of = table.times[int(posted.observations[kept[np.argmax(moments)]])]
     as_of_hours = records.clocks.hours(np.array([last]), read_moments([as_of]))
     channels = np.flatnonzero(np.bincount(cohort.channels))

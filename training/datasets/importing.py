@@ -7,7 +7,7 @@ subjects, and the report.
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from model.data.series import AT_OR_ABOVE, AT_OR_BELOW
 from model.data.variables import Catalogue, Static, Variable
 from model.records.clocks import RELATIVE_ANCHOR
 from model.records.errors import SourceError
+from model.records.labels import Labels
 from model.records.reading import ReadingRules, Records, read_records
 from model.records.row_columns import RowColumns
 from model.records.rows import SCHEMA, TimeKind
@@ -108,7 +109,7 @@ def import_source(
         raise EmptySourceError("\n".join([f"{source}: no observation is left", *report.lines()]))
     table = _table(read, records, catalogue)
     if options.catalogue is None:
-        catalogue = catalogue.only(set(table["code"]))
+        catalogue = catalogue.only(set(table["code"].unique()))
     is_relative = records.clocks.kind is TimeKind.HOURS
     numbers = subject_numbers(read.subject_ids)
     named = zip(numbers.tolist(), read.subject_ids, strict=True)
@@ -137,14 +138,11 @@ def read_source(source: Path, options: SourceOptions, catalogue: Catalogue) -> R
         batches.append(one.batch)
         ignored.update(one.ignored)
         remarks.update(one.remarks)
-    table = pa.Table.from_batches(batches, SCHEMA).combine_chunks()
-    encoded = table.column("subject_id").combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    order = sorted(range(len(names)), key=names.__getitem__)
-    places = np.empty(len(names), dtype=np.int64)
-    places[order] = np.arange(len(names))
-    subjects = places[encoded.indices.to_numpy()]
-    ids = tuple(names[place] for place in order)
+    table = pa.Table.from_batches(batches, SCHEMA)
+    found = Labels.of(table.column("subject_id"))
+    ids = tuple(sorted(found.names))
+    places = {subject_id: place for place, subject_id in enumerate(ids)}
+    subjects = np.array([places[name] for name in found.names], dtype=np.int64)[found.codes]
     return ReadSource(RowColumns.of(table, subjects, len(ids)), ids, ignored, remarks)
 
 
@@ -166,24 +164,27 @@ def _table(read: ReadSource, records: Records, catalogue: Catalogue) -> pd.DataF
     )
     codes = np.concatenate([positions + len(catalogue), cohort.channels])
     values = np.concatenate([own_statics[rows, positions], cohort.values]).astype(np.float32)
+    # Two sorted runs, statics and observations: a stable sort by subject puts one into the other.
+    order = np.argsort(numbers[subjects], kind="stable")
+    codes = codes[order]
     described: list[Variable | Static] = [*catalogue.variables, *catalogue.statics]
-    names = pd.array([item.name for item in described], dtype="str")
-    units = pd.array([item.unit for item in described], dtype="str")
     columns: tuple[object, ...] = (
-        numbers[subjects],
-        np.concatenate([nat, moments]).view("datetime64[us]"),
-        names.take(codes),
-        values,
-        units.take(codes),
+        numbers[subjects][order],
+        np.concatenate([nat, moments])[order].view("datetime64[us]"),
+        _texts([item.name for item in described], codes),
+        values[order],
+        _texts([item.unit for item in described], codes),
     )
     table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
     if cohort.censoring.any():
-        table[COMPARATOR] = _comparators(len(rows), cohort.censoring)
+        sides = np.concatenate([np.zeros(len(rows), dtype=np.int8), cohort.censoring])[order]
+        places = np.where(sides == AT_OR_BELOW, 0, np.where(sides == AT_OR_ABOVE, 1, -1))
+        table[COMPARATOR] = _texts(["<", ">"], places)
     return table
 
 
-def _comparators(num_statics: int, censoring: Int[np.ndarray, " observation"]) -> "pd.Series[str]":
-    symbols = np.full(num_statics + len(censoring), None, dtype=object)
-    symbols[num_statics:][censoring == AT_OR_BELOW] = "<"
-    symbols[num_statics:][censoring == AT_OR_ABOVE] = ">"
-    return pd.Series(symbols, dtype="str")
+def _texts(names: Sequence[str], codes: Int[np.ndarray, " row"]) -> pd.Categorical:
+    """Return the name of each row, as a column that holds every name once; -1 is none."""
+    distinct = list(dict.fromkeys(names))
+    places = np.array([*(distinct.index(name) for name in names), -1])
+    return pd.Categorical.from_codes(places[codes], distinct)

@@ -162,14 +162,17 @@ def _rows(files: Sequence[Path]) -> RowBatch:
     is_static = is_descriptor | lines.parameters.where(lambda name: name in _STATICS)
     words, numbers = _categories(lines)
     records = pa.array([str(int(file.stem)) for file in files], pa.string())
+    rows = np.flatnonzero(is_row)
+    names, words, is_static = names.take(rows), words.take(rows), is_static[rows]
+    kinds = np.where(is_static, np.uint8(TimeKind.MISSING), lines.kinds[rows])
     columns = {
-        "subject_id": records.take(pa.array(lines.files)),
-        "time_kind": pa.array(np.where(is_static, TimeKind.MISSING, lines.kinds).astype(np.uint8)),
-        "hours": pa.array(np.where(is_static, 0.0, lines.hours)),
+        "subject_id": records.take(pa.array(lines.files[rows])),
+        "time_kind": pa.array(kinds),
+        "hours": pa.array(np.where(is_static, 0.0, lines.hours[rows])),
         "variable": _texts(names, names.names),
-        "value": pa.array(numbers),
-        "comparator": pa.array(lines.values.comparators),
-        "text": pc.coalesce(words, lines.values.texts),
+        "value": pa.array(numbers[rows]),
+        "comparator": pa.array(lines.values.comparators[rows]),
+        "text": pc.coalesce(_texts(words, words.names), lines.values.texts.take(pa.array(rows))),
         "unit": _texts(names, [UNITS.get(name) for name in names.names]),
     }
     ignored = Counter(
@@ -179,8 +182,7 @@ def _rows(files: Sequence[Path]) -> RowBatch:
             MALFORMED_ROW: lines.num_malformed,
         }
     )
-    kept = {name: column.filter(pa.array(is_row)) for name, column in columns.items()}
-    return row_batch(kept, ignored=ignored, remarks={FLAG_IGNORED: lines.values.num_flags})
+    return row_batch(columns, ignored=ignored, remarks={FLAG_IGNORED: lines.values.num_flags})
 
 
 def _parse(files: Sequence[Path]) -> Lines:
@@ -301,20 +303,22 @@ def _names(parameters: Labels, is_descriptor: Bool[np.ndarray, " line"]) -> Labe
     return Labels(np.where(is_descriptor, len(names) - 1, parameters.codes), tuple(names))
 
 
-def _categories(lines: Lines) -> tuple[pa.Array, Float[np.ndarray, " line"]]:
-    """Return the word of a category, null elsewhere; and the values without its number.
+def _categories(lines: Lines) -> tuple[Labels, Float[np.ndarray, " line"]]:
+    """Return the word of a category, nothing elsewhere; and the values without its number.
 
     A number that is no category is infinite, so that it is not taken for the position of one.
     """
-    words = np.full(len(lines.files), None, dtype=object)
+    codes, names = np.full(len(lines.files), -1), list[str]()
     numbers = lines.values.numbers.copy()
     for parameter, known in _CATEGORIES.items():
-        is_here = lines.are(parameter) & ~np.isnan(numbers)
-        numbers[is_here & (numbers != _SENTINEL)] = np.inf
+        rows = np.flatnonzero(lines.are(parameter) & ~np.isnan(numbers))
+        own = lines.values.numbers[rows]
+        numbers[rows[own != _SENTINEL]] = np.inf
         for number, word in known.items():
-            is_this = is_here & (lines.values.numbers == number)
-            words[is_this], numbers[is_this] = word, np.nan
-    return pa.array(words, pa.string()), numbers
+            is_this = rows[own == number]
+            codes[is_this], numbers[is_this] = len(names), np.nan
+            names.append(word)
+    return Labels(codes, tuple(names)), numbers
 
 
 def _texts(labels: Labels, found: Sequence[str | None]) -> pa.Array:

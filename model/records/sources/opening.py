@@ -63,8 +63,9 @@ def open_source(
     knows = _knows(catalogue)
     for rows in _read(path, options, catalogue, is_query=is_query):
         batch = rows.batch if is_query else apply_codes(rows.batch, options.codes, knows)
-        is_owned = pc.is_valid(batch.column("subject_id"))
-        owned = batch.filter(is_owned)
+        subjects, owned = batch.column("subject_id"), batch
+        if subjects.null_count:
+            owned = batch.filter(pc.is_valid(subjects))
         missing = Counter({MISSING_SUBJECT: batch.num_rows - owned.num_rows})
         yield RowBatch(owned, dict(+(Counter(rows.ignored) + missing)), rows.remarks)
 
