@@ -69,9 +69,21 @@ _COLUMNS = (
     _Column("Platelets", "blood", 5.2, 0.5, 1, (-0.1, 0.0, 0.0, -0.3, -0.4), is_log=True, low=8),
 )
 _CHANCES = {
-    "vital": 0.9, "temp": 0.33, "dbp": 0.65, "etco2": 0.04, "gas": 0.09, "sao2": 0.04,
-    "liver": 0.02, "chem": 0.075, "direct": 0.004, "glucose": 0.17, "lactate": 0.035,
-    "troponin": 0.012, "blood": 0.075, "clot": 0.035, "fibrinogen": 0.008,
+    "vital": 0.9,
+    "temp": 0.33,
+    "dbp": 0.65,
+    "etco2": 0.04,
+    "gas": 0.09,
+    "sao2": 0.04,
+    "liver": 0.02,
+    "chem": 0.075,
+    "direct": 0.004,
+    "glucose": 0.17,
+    "lactate": 0.035,
+    "troponin": 0.012,
+    "blood": 0.075,
+    "clot": 0.035,
+    "fibrinogen": 0.008,
 }
 VARIABLES = tuple(column.name for column in _COLUMNS)
 
