@@ -8,16 +8,17 @@ Rows that share series, time and variable become one row. `model.data.merging` h
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from model.data.merging import Rows, merge
-from model.data.reasons import Reason
+from model.data.reasons import Reason, is_kept
 from model.data.series import AT_OR_ABOVE, AT_OR_BELOW, MEASURED, all_measured, censoring_of
 from model.data.variables import Catalogue
 
-__all__ = ["Cleaned", "CleaningReport", "Drop", "Observations", "Reason", "clean", "summarize"]
+__all__ = ["Cleaned", "CleaningReport", "Drop", "Observations", "Reason", "clean"]
 
 # Tables hold single precision, in which an FiO2 of 0.21 is a little less than 0.21.
 _RELATIVE_TOLERANCE = 1e-6
@@ -70,11 +71,24 @@ class CleaningReport:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Kept observations sorted by series, time and channel, and the fate of every row that was read."""
+    """Kept observations sorted by series, time and channel, and the fate of every row that was read.
+
+    `channels` are those of the rows that were read.
+    """
 
     observations: Observations
     reasons: Int[np.ndarray, " row"]
-    report: CleaningReport
+    channels: Int[np.ndarray, " row"]
+    catalogue: Catalogue
+
+    @cached_property
+    def report(self) -> CleaningReport:
+        """The rows, counted by reason and variable."""
+        return CleaningReport(
+            len(self.reasons),
+            int(np.sum(is_kept(self.reasons))),
+            tuple(_drops(self.reasons, self.channels, self.catalogue)),
+        )
 
 
 def clean(
@@ -93,44 +107,34 @@ def clean(
     if plausible_ranges is None:
         plausible_ranges = _catalogue_ranges(observations, catalogue)
     reasons = _judge(observations, catalogue, plausible_ranges)
-    rows = np.flatnonzero(reasons == Reason.KEPT)
+    rows = np.flatnonzero(is_kept(reasons))
     usable = Rows(
-        observations.series_indices[rows],
-        observations.times_hours[rows],
-        observations.channels[rows],
-        _within(observations, plausible_ranges)[rows],
-        observations.censoring[rows],
+        observations.series_indices,
+        observations.times_hours,
+        observations.channels,
+        _within(observations, plausible_ranges),
+        observations.censoring,
     )
-    merged = merge(usable, catalogue)
-    winners = rows[merged.winners]
+    merged = merge(usable if len(rows) == len(reasons) else usable.take(rows), catalogue)
+    winners, values, own_reasons = rows[merged.winners], merged.values, merged.reasons
     # Amounts may be believable one by one and not together.
-    is_believable = ~_is_outside(merged.values, plausible_ranges[:, winners])
-    is_part = np.isin(merged.reasons, (Reason.KEPT, Reason.AMOUNT_ADDED))
-    reasons[rows] = np.where(
-        is_part & ~is_believable[merged.owners], Reason.IMPLAUSIBLE_VALUE, merged.reasons
-    )
-    kept = winners[is_believable]
+    changed = np.flatnonzero(values != usable.values[winners])
+    if len(changed):
+        is_outside = _is_outside(values[changed], plausible_ranges[:, winners[changed]])
+        is_believable = np.ones(len(winners), dtype=bool)
+        is_believable[changed[is_outside]] = False
+        is_part = is_kept(own_reasons) | (own_reasons == Reason.AMOUNT_ADDED)
+        own_reasons = np.where(
+            is_part & ~is_believable[merged.owners], np.int8(Reason.IMPLAUSIBLE_VALUE), own_reasons
+        )
+        winners, values = winners[is_believable], values[is_believable]
+    reasons[rows] = own_reasons
+    kept = usable.take(winners)
     return Cleaned(
-        Observations(
-            observations.series_indices[kept],
-            observations.times_hours[kept],
-            observations.channels[kept],
-            merged.values[is_believable],
-            observations.censoring[kept],
-        ),
+        Observations(kept.series_indices, kept.times_hours, kept.channels, values, kept.censoring),
         reasons,
-        summarize(reasons, observations.channels, catalogue),
-    )
-
-
-def summarize(
-    reasons: Int[np.ndarray, " row"], channels: Int[np.ndarray, " row"], catalogue: Catalogue
-) -> CleaningReport:
-    """Count the rows by reason and variable."""
-    return CleaningReport(
-        len(reasons),
-        int(np.sum(reasons == Reason.KEPT)),
-        tuple(_drops(reasons, channels, catalogue)),
+        observations.channels,
+        catalogue,
     )
 
 
@@ -151,33 +155,37 @@ def _judge(
     observations: Observations, catalogue: Catalogue, ranges: Float[np.ndarray, "bound row"]
 ) -> Int[np.ndarray, " row"]:
     """Apply the rules about single rows in the order of `Reason`."""
-    values, censoring = observations.values, observations.censoring
+    values = observations.values
+    reasons = np.zeros(len(values), dtype=np.int8)
+    # The rule that comes first is written last.
+    for reason, is_wrong in (
+        (Reason.IMPLAUSIBLE_VALUE, _is_outside(values, _believed(observations, ranges))),
+        (Reason.INVALID_VALUE, ~np.isfinite(values)),
+        (Reason.INVALID_TIME, ~np.isfinite(observations.times_hours)),
+        (Reason.UNKNOWN_VARIABLE, ~_is_known(observations, catalogue)),
+    ):
+        if is_wrong.any():
+            reasons[is_wrong] = reason
+    return reasons
+
+
+def _believed(
+    observations: Observations, ranges: Float[np.ndarray, "bound row"]
+) -> Float[np.ndarray, "bound row"]:
+    """Return the range of each row, that of a limit wider.
+
+    A limit beyond the range is still an interval: `<0.01` where nothing below 0.02 is plausible. One
+    that misses the range by more than the width of the range is a slip of the pen.
+    """
+    is_limit = observations.censoring != MEASURED
+    if not is_limit.any():
+        return ranges
     low, high = ranges
-    # A limit beyond the range is still an interval: `<0.01` where nothing below 0.02 is plausible.
-    # One that misses the range by more than the width of the range is a slip of the pen.
     width = high - low
-    slack = np.stack(
-        [
-            np.where(censoring == AT_OR_BELOW, width, np.where(censoring == MEASURED, 0, np.inf)),
-            np.where(censoring == AT_OR_ABOVE, width, np.where(censoring == MEASURED, 0, np.inf)),
-        ]
-    )
-    implausible = _is_outside(values, np.stack([low - slack[0], high + slack[1]]))
-    return np.select(
-        [
-            ~_is_known(observations, catalogue),
-            ~np.isfinite(observations.times_hours),
-            ~np.isfinite(values),
-            implausible,
-        ],
-        [
-            Reason.UNKNOWN_VARIABLE,
-            Reason.INVALID_TIME,
-            Reason.INVALID_VALUE,
-            Reason.IMPLAUSIBLE_VALUE,
-        ],
-        default=Reason.KEPT,
-    ).astype(np.int8)
+    beyond = np.where(is_limit, np.inf, 0.0)
+    slack_below = np.where(observations.censoring == AT_OR_BELOW, width, beyond)
+    slack_above = np.where(observations.censoring == AT_OR_ABOVE, width, beyond)
+    return np.stack([low - slack_below, high + slack_above])
 
 
 def _is_outside(

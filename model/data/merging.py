@@ -37,6 +37,10 @@ class Rows:
     values: Float[np.ndarray, " row"]
     censoring: Int[np.ndarray, " row"]
 
+    def take(self, rows: Int[np.ndarray, " chosen"]) -> "Rows":
+        """Return some of the rows."""
+        return Rows(*(column[rows] for column in vars(self).values()))
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -54,13 +58,52 @@ class Merged:
 
 def merge(rows: Rows, catalogue: Catalogue) -> Merged:
     """Merge the rows that share series, time and channel."""
-    sides = np.select([rows.censoring == MEASURED, rows.censoring == AT_OR_BELOW], [0, 1], 2)
+    order = _order(rows, len(catalogue))
+    is_first = _is_new(rows.series_indices[order], rows.times_hours[order], rows.channels[order])
+    starts = np.flatnonzero(is_first)
+    winners = order[starts]
+    values = rows.values[winners]
+    reasons = np.zeros(len(order), dtype=np.int8)
+    owners = np.empty_like(order)
+    owners[order] = np.cumsum(is_first) - 1
+    if len(starts) < len(order):
+        # Mostly a few keys have several rows; these alone are sorted further.
+        is_last = np.append(is_first[1:], True)
+        crowded = order[~(is_first & is_last)]
+        found = _merge_crowded(rows.take(crowded), catalogue)
+        keys = np.flatnonzero(~is_last[starts])
+        winners[keys], values[keys] = crowded[found.winners], found.values
+        reasons[crowded] = found.reasons
+    return Merged(winners, values, reasons, owners)
+
+
+def _order(rows: Rows, num_channels: int) -> Int[np.ndarray, " row"]:
+    """Return the order by series, time and channel; equal rows stay as they come."""
+    series, times = rows.series_indices, rows.times_hours
+    is_same_series = series[1:] == series[:-1]
+    is_in_order = np.where(is_same_series, times[1:] >= times[:-1], series[1:] > series[:-1])
+    if not is_in_order.all():
+        return np.lexsort((rows.channels, times, series))
+    # Sources are mostly sorted by subject and time: then only the channels of one time are not.
+    moments = np.cumsum(_is_new(series, times))
+    return np.argsort(moments * num_channels + rows.channels, kind="stable")
+
+
+def _is_new(*columns: np.ndarray) -> Bool[np.ndarray, " row"]:
+    """Return where a row differs from the one before it."""
+    result = np.zeros(len(columns[0]), dtype=bool)
+    result[:1] = True
+    for column in columns:
+        result[1:] |= column[1:] != column[:-1]
+    return result
+
+
+def _merge_crowded(rows: Rows, catalogue: Catalogue) -> Merged:
+    """Merge rows of which every one shares its key with another."""
+    sides = np.where(rows.censoring == MEASURED, 0, np.where(rows.censoring == AT_OR_BELOW, 1, 2))
     keys = (rows.values, sides, rows.channels, rows.times_hours, rows.series_indices)
     order = np.lexsort(keys)
-    sorted_rows = _SortedRows.of(
-        Rows(*(column[order] for column in vars(rows).values())), sides[order]
-    )
-    return sorted_rows.merge(order, catalogue)
+    return _SortedRows.of(rows.take(order), sides[order]).merge(order, catalogue)
 
 
 @dataclass(frozen=True)
@@ -80,21 +123,13 @@ class _SortedRows:
 
     @classmethod
     def of(cls, rows: Rows, sides: Int[np.ndarray, " row"]) -> "_SortedRows":
-        def is_new(*columns: np.ndarray) -> Bool[np.ndarray, " row"]:
-            result = np.zeros(len(sides), dtype=bool)
-            result[:1] = True
-            for column in columns:
-                result[1:] |= column[1:] != column[:-1]
-            return result
-
-        is_first = is_new(rows.series_indices, rows.times_hours, rows.channels)
+        is_first = _is_new(rows.series_indices, rows.times_hours, rows.channels)
         starts, owners = np.flatnonzero(is_first), np.cumsum(is_first) - 1
-        repeated = ~(is_first | is_new(rows.values, sides))
+        repeated = ~(is_first | _is_new(rows.values, sides))
         return cls(rows, starts, owners, sides, sides == sides[starts][owners], repeated)
 
     def merge(self, order: Int[np.ndarray, " row"], catalogue: Catalogue) -> Merged:
-        kinds = np.array([list(Kind).index(one.kind) for one in catalogue], dtype=np.int64)
-        kind = kinds[self.rows.channels]
+        kind = catalogue.kinds[self.rows.channels]
         winners = self._winners(kind)
         values = self._values(winners, kind[self.starts])
         other = np.array([_OTHER_VALUE[one] for one in Kind])[kind]

@@ -2,6 +2,9 @@
 
 from enum import IntEnum
 
+import numpy as np
+from jaxtyping import Bool, Int
+
 
 class Reason(IntEnum):
     """What became of a row. Zero is kept; every other row is not used, or was merged into a kept one.
@@ -83,3 +86,10 @@ class Reason(IntEnum):
     def code(self) -> str:
         """The name in reports, messages and on the wire."""
         return self.name.lower()
+
+
+def is_kept(fates: Int[np.ndarray, " row"]) -> Bool[np.ndarray, " row"]:
+    """Return where the reason is `KEPT`."""
+    # A bare zero: numpy widens a whole column to compare it with a member of an enumeration.
+    kept: np.ndarray = fates == 0
+    return kept

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from model.errors import UnknownVariableError
 
@@ -207,12 +207,16 @@ class Static:
 
     def category(self, word: str) -> int | None:
         """Return the index of a category given by its name or another word for it, in any case."""
-        wanted = folded(word)
-        for position, name in enumerate(self.categories):
-            others = self.category_aliases[position] if self.category_aliases else ()
-            if wanted in map(folded, (name, *others)):
-                return position
-        return None
+        return self._positions_of_words.get(folded(word))
+
+    @cached_property
+    def _positions_of_words(self) -> Mapping[str, int]:
+        aliases = self.category_aliases or ((),) * len(self.categories)
+        return {
+            folded(word): position
+            for position, (name, others) in enumerate(zip(self.categories, aliases, strict=True))
+            for word in (name, *others)
+        }
 
 
 @dataclass(frozen=True)
@@ -245,6 +249,28 @@ class Catalogue:
     def plausible_ranges(self) -> Float[np.ndarray, "bound channel"]:
         """The lowest and the highest plausible value of every channel."""
         return np.array([variable.plausible_range for variable in self.variables]).reshape(-1, 2).T
+
+    @cached_property
+    def widest_ranges(self) -> Float[np.ndarray, "bound channel"]:
+        """The lowest and the highest value of every channel that is plausible at some age."""
+        return np.array([variable.widest_range for variable in self.variables]).reshape(-1, 2).T
+
+    @cached_property
+    def oldest_banded_years(self) -> float:
+        """The age from which every range is that of adults; minus infinity if it always is."""
+        bands = (band for variable in self.variables for band in variable.age_ranges)
+        return max((band.high_years for band in bands), default=-math.inf)
+
+    @cached_property
+    def kinds(self) -> Int[np.ndarray, " channel"]:
+        """The kind of every channel, as its position in `Kind`."""
+        positions = {kind: position for position, kind in enumerate(Kind)}
+        return np.array([positions[one.kind] for one in self.variables], dtype=np.int8)
+
+    @cached_property
+    def derived(self) -> dict[Any, Any]:
+        """What other modules have made of this catalogue; see `model.data.derived`."""
+        return {}
 
     def plausible_ranges_at(
         self, ages_years: Float[np.ndarray, " subject"]

@@ -6,12 +6,13 @@ the microsecond, so that two spellings of one instant are one time.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from model.data.cleaning import Reason
+from model.data.reasons import Reason, is_kept
 from model.records.rows import TimeKind
 from model.records.times import MICROSECONDS_PER_HOUR, Times
 
@@ -47,7 +48,8 @@ class Clocks:
             hours = times.hours
         else:
             hours = (times.microseconds - self.origins[series]) / MICROSECONDS_PER_HOUR
-        return np.where(time_faults(times, self.kind) == Reason.KEPT, hours, np.nan)
+        faults = time_faults(times, self.kind)
+        return np.where(is_kept(faults), hours, np.nan) if faults.any() else hours
 
     def microseconds(
         self, series: Int[np.ndarray, " time"], hours: Float[np.ndarray, " time"]
@@ -72,19 +74,26 @@ class Clocks:
 
 def time_faults(times: Times, kind: TimeKind) -> Int[np.ndarray, " row"]:
     """Return `Reason.KEPT` for every usable time of a source whose times are of `kind`, else why not."""
-    found = np.full(len(times), Reason.MIXED_TIME_KINDS, dtype=np.int8)
-    found[times.kinds == TimeKind.MISSING] = Reason.MISSING_TIME
-    found[times.kinds == TimeKind.INVALID] = Reason.INVALID_TIME
-    found[times.kinds == TimeKind.DATE] = Reason.DATE_WITHOUT_TIME
-    if kind is not TimeKind.HOURS:
-        is_dated = np.isin(times.kinds, (TimeKind.INSTANT, TimeKind.LOCAL))
-        found[is_dated] = Reason.TIME_WITHOUT_OFFSET
-    is_own: Bool[np.ndarray, " row"] = times.kinds == kind
+    found = _faults_of_kinds(kind)[times.kinds]
     if kind is TimeKind.HOURS:
-        in_range = np.abs(times.hours) <= MAX_HOURS
+        is_out = ~(np.abs(times.hours) <= MAX_HOURS)
     else:
-        in_range = (times.microseconds >= _FIRST) & (times.microseconds < _END)
-    found[is_own] = np.where(in_range[is_own], Reason.KEPT, Reason.TIME_OUT_OF_RANGE)
+        is_out = (times.microseconds < _FIRST) | (times.microseconds >= _END)
+    if is_out.any():
+        found[is_out & is_kept(found)] = Reason.TIME_OUT_OF_RANGE
+    return found
+
+
+@cache
+def _faults_of_kinds(kind: TimeKind) -> Int[np.ndarray, " kind"]:
+    """Return what is wrong with a time of each kind, where most times are of `kind`."""
+    found = np.full(len(TimeKind), Reason.MIXED_TIME_KINDS, dtype=np.int8)
+    if kind is not TimeKind.HOURS:
+        found[[TimeKind.INSTANT, TimeKind.LOCAL]] = Reason.TIME_WITHOUT_OFFSET
+    found[TimeKind.MISSING] = Reason.MISSING_TIME
+    found[TimeKind.INVALID] = Reason.INVALID_TIME
+    found[TimeKind.DATE] = Reason.DATE_WITHOUT_TIME
+    found[kind] = Reason.KEPT
     return found
 
 

@@ -67,7 +67,9 @@ class Values:
 
 
 @dataclass(frozen=True)
-class _Read:
+class Value:
+    """One value: a number (NaN for none), its side, a word instead of it, whether a flag was ignored."""
+
     number: float
     comparator: int = MEASURED
     word: str | None = None
@@ -113,20 +115,19 @@ def read_values(column: pa.Array, *, decimal_mark: str = ".", name: str = "value
     return Values(numbers, np.zeros(size, dtype=np.int8), pa.nulls(size, pa.string()))
 
 
-def read_value(text: str) -> tuple[float, int, str | None]:
-    """Return the number (NaN for none), the comparator and the word of one text, as `read_values` does.
+def read_value(text: str) -> Value:
+    """Return what one text says, as `read_values` does.
 
     Examples
     --------
     >>> read_value("<0.01")
-    (0.01, -1, None)
+    Value(number=0.01, comparator=-1, word=None, has_flag=False)
     """
     if text.strip().lower() in MISSING:
-        return float("nan"), MEASURED, None
+        return Value(float("nan"))
     if _NUMBER_ALONE.fullmatch(text.strip()):
-        return float(text), MEASURED, None
-    found = _read(text, ".")
-    return found.number, found.comparator, found.word
+        return Value(float(text))
+    return _read(text, ".")
 
 
 def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -192,15 +193,15 @@ def _of_text(column: pa.Array, decimal_mark: str) -> Values:
     return Values(numbers, comparators, texts, num_flags)
 
 
-def _read(text: str, decimal_mark: str) -> _Read:
+def _read(text: str, decimal_mark: str) -> Value:
     stripped = text.strip()
     if decimal_mark == ",":
         stripped = stripped.replace(",", ".")
     limit = _LIMIT.fullmatch(stripped)
     if limit is not None:
         is_below = limit["sign"].lower().startswith(_BELOW)
-        return _Read(float(limit["number"]), AT_OR_BELOW if is_below else AT_OR_ABOVE)
+        return Value(float(limit["number"]), AT_OR_BELOW if is_below else AT_OR_ABOVE)
     flagged = _FLAGGED.fullmatch(stripped)
     if flagged is not None:
-        return _Read(float(flagged["number"]), has_flag=True)
-    return _Read(float("nan"), word=" ".join(text.split()))
+        return Value(float(flagged["number"]), has_flag=True)
+    return Value(float("nan"), word=" ".join(text.split()))

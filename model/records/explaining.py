@@ -35,7 +35,7 @@ _SENTENCES = MappingProxyType(
         Reason.OTHER_FOCUS: "the entry is about somebody else than the subject",
         Reason.MODIFIED_MEANING: "the entry holds an element that changes its meaning",
         Reason.UNKNOWN_VARIABLE: "the variable is not in the catalogue",
-        Reason.VARIABLE_NOT_TRAINED: "the model was trained without a value of this variable",
+        Reason.VARIABLE_NOT_TRAINED: "the training data of the model hold too few values of it",
         Reason.UNKNOWN_UNIT: "the unit has no conversion to that of the variable",
         Reason.MISSING_TIME: "there is no time",
         Reason.ISSUED_ONLY: "the time of the report is known, that of the measurement is not",
@@ -94,13 +94,12 @@ def explain_remark(code: str) -> str:
 
 
 def _implausible(reason: Reason, about: Variable | Static | None) -> str:
+    other_unit = "; the value would fit another unit of the variable"
+    suspicion = other_unit if reason is Reason.UNIT_SUSPECTED else ""
     if about is None:
-        return "the value is not plausible"
+        return f"the value is not plausible{suspicion}"
     low, high = about.plausible_range
     source = (
         f" ({about.range_source})" if isinstance(about, Variable) and about.range_source else ""
     )
-    sentence = f"{about.name} is plausible from {low:g} to {high:g} {about.unit}{source}"
-    if reason is Reason.UNIT_SUSPECTED:
-        return f"{sentence}; the value would fit another unit of the variable"
-    return sentence
+    return f"{about.name} is plausible from {low:g} to {high:g} {about.unit}{source}{suspicion}"

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from model.data.derived import once_per_catalogue
 from model.data.reasons import Reason
 from model.data.variables import Catalogue
 
@@ -50,6 +51,7 @@ class Totals:
     fates: Int[np.ndarray, " part_row"]
 
 
+@once_per_catalogue
 def total_channel(catalogue: Catalogue) -> int | None:
     """Return the channel of the total, None where the catalogue has none."""
     return catalogue.find(TOTAL)

@@ -38,9 +38,12 @@ class Labels:
     @classmethod
     def of_texts(cls, texts: Iterable[str | None]) -> "Labels":
         """Encode a list; None and empty text are nothing."""
-        numbers: dict[str, int] = {}
-        codes = [numbers.setdefault(text, len(numbers)) if text else -1 for text in texts]
-        return cls(np.array(codes, dtype=np.int64), tuple(numbers))
+        texts = list(texts)
+        names = tuple(filter(None, dict.fromkeys(texts)))
+        numbers: dict[str | None, int] = {name: code for code, name in enumerate(names)}
+        numbers |= {None: -1, "": -1}
+        codes = np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
+        return cls(codes, names)
 
     @classmethod
     def nothing(cls, num_rows: int) -> "Labels":

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from model.data.derived import once_per_catalogue
 from model.data.reasons import Reason
 from model.data.units import IDENTITY, Conversion, conversion, static_conversion
 from model.data.variables import Catalogue, Static, Variable
@@ -16,6 +18,11 @@ from model.records.labels import Labels
 
 BIRTH = frozenset({"birth_date", "MEDS_BIRTH", "21112-8"})
 """Names of rows whose time is the birth of the subject."""
+
+_MAX_KEPT: Final = 4096
+"""More pairs than this are no data of one hospital; they are looked up every time."""
+_MAX_COUNTED: Final = 1 << 20
+"""With more possible keys than this, and than rows, sorting the keys is cheaper than a table of all."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,11 @@ class Meaning:
     is_birth: bool = False
     conversion: Conversion = IDENTITY
     fault: Reason = Reason.KEPT
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is a variable or a static, in a unit that can be read."""
+        return self.fault is Reason.KEPT and (self.channel >= 0 or self.static >= 0)
 
 
 @dataclass(frozen=True)
@@ -56,12 +68,16 @@ class Meanings:
         """Look up every pair."""
         width = len(units.names) + 1
         keys = (names.codes + 1) * width + units.codes + 1
-        distinct, first_rows, owners = np.unique(keys, return_index=True, return_inverse=True)
+        distinct, first_rows, owners = _distinct(keys, (len(names.names) + 1) * width)
         known_names, known_units = ("", *names.names), ("", *units.names)
+        book = _book(catalogue)
         found = []
         for key in distinct.tolist():
-            name, unit = known_names[key // width], known_units[key % width]
-            found.append(_meaning(name, unit, catalogue))
+            pair = known_names[key // width], known_units[key % width]
+            meaning = book.get(pair) or _meaning(*pair, catalogue)
+            if meaning.is_usable and len(book) < _MAX_KEPT:
+                book[pair] = meaning
+            found.append(meaning)
         return cls(tuple(found), owners, first_rows)
 
     def reading(self, units: Mapping[int, str], catalogue: Catalogue) -> "Meanings":
@@ -72,6 +88,8 @@ class Meanings:
         UnitError
             If the variable has no conversion from it.
         """
+        if not units:
+            return self
         found = list(self.found)
         for position, unit in units.items():
             change = conversion(catalogue[found[position].channel], unit)
@@ -89,6 +107,21 @@ class Meanings:
         return self._of_rows([one.channel for one in self.found], np.int64)
 
     @cached_property
+    def is_observation(self) -> Bool[np.ndarray, " row"]:
+        """Whether each row is of a variable that can be used, or of a part of one."""
+        return self._of_rows([one.channel >= 0 or one.part >= 0 for one in self.found], bool)
+
+    @cached_property
+    def has_parts(self) -> bool:
+        """Whether a row is a part of the coma scale."""
+        return any(one.part >= 0 for one in self.found)
+
+    @cached_property
+    def has_births(self) -> bool:
+        """Whether the time of a row is the subject's birth."""
+        return any(one.is_birth for one in self.found)
+
+    @cached_property
     def statics(self) -> Int[np.ndarray, " row"]:
         """Position of each row's static, -1 where it is none."""
         return self._of_rows([one.static for one in self.found], np.int64)
@@ -99,7 +132,7 @@ class Meanings:
         return self._of_rows([one.part for one in self.found], np.int64)
 
     @cached_property
-    def is_birth(self) -> np.ndarray:
+    def is_birth(self) -> Bool[np.ndarray, " row"]:
         """Whether the time of each row is the subject's birth."""
         return self._of_rows([one.is_birth for one in self.found], bool)
 
@@ -120,6 +153,28 @@ class Meanings:
 
     def _of_rows(self, values: list, kind: type) -> np.ndarray:  # type: ignore[type-arg]
         return np.array(values, dtype=kind)[self.owners]
+
+
+@once_per_catalogue
+def _book(catalogue: Catalogue) -> dict[tuple[str, str], Meaning]:
+    """Hold the pairs that were looked up and can be used; most requests bring the same."""
+    del catalogue
+    return {}
+
+
+def _distinct(
+    keys: Int[np.ndarray, " row"], num_keys: int
+) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"], Int[np.ndarray, " row"]]:
+    """Return the keys that occur, in order, the first row of each, and which of them each row has."""
+    if num_keys > max(_MAX_COUNTED, len(keys)):
+        return np.unique(keys, return_index=True, return_inverse=True)
+    first_rows = np.full(num_keys, -1)
+    # Of several rows the last one that is written stays.
+    first_rows[keys[::-1]] = np.arange(len(keys) - 1, -1, -1)
+    distinct = np.flatnonzero(first_rows >= 0)
+    places = np.empty(num_keys, dtype=np.int64)
+    places[distinct] = np.arange(len(distinct))
+    return distinct, first_rows[distinct], places[keys]
 
 
 def _meaning(name: str, unit: str, catalogue: Catalogue) -> Meaning:

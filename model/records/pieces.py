@@ -54,6 +54,8 @@ def cut_at_silences(
     """
     if not len(subjects):
         return Pieces(np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
+    if subjects[0] == subjects[-1] and hours[-1] - hours[0] <= min(silence_hours, max_span_hours):
+        return Pieces(subjects[:1], np.array([0, len(subjects)]))
     gaps = np.diff(hours)
     is_start = np.ones(len(subjects), dtype=bool)
     is_start[1:] = (np.diff(subjects) != 0) | (gaps > silence_hours)
@@ -123,7 +125,7 @@ def aged(
 ) -> Float[np.ndarray, "piece static"]:
     """Return the statics with the age at the beginning of each piece, from that at the first one's."""
     position = age_position(catalogue)
-    if position is None:
+    if position is None or np.all(subjects[1:] != subjects[:-1]):
         return statics
     own = statics.copy()
     first_pieces = np.searchsorted(subjects, subjects)

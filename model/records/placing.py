@@ -39,18 +39,17 @@ def place_times(
     lasts = starts + cohort.times_hours[cohort.offsets[1:] - 1]
     begin = np.searchsorted(piece_subjects, subjects, side="left")
     end = np.searchsorted(piece_subjects, subjects, side="right")
-    pieces = np.where(end > begin, begin, -1)
+    has_piece = end > begin
+    pieces = np.where(has_piece, begin, -1)
     for row in np.flatnonzero(end - begin > 1).tolist():
         own = slice(begin[row], end[row])
         outside = np.maximum(firsts[own] - moments[row], moments[row] - lasts[own])
         pieces[row] = begin[row] + int(np.argmin(np.maximum(outside, 0.0)))
-    hours = np.full(len(times), np.nan)
-    has_piece = pieces >= 0
-    hours[has_piece] = clocks.hours(pieces[has_piece], times.take(has_piece))
-    outside_hours = np.zeros(len(times))
-    own_pieces = pieces[has_piece]
-    outside_hours[has_piece] = np.maximum(
-        0.0,
-        np.maximum(firsts[own_pieces] - moments[has_piece], moments[has_piece] - lasts[own_pieces]),
-    )
+    if not len(cohort):
+        nothing = np.zeros(len(times))
+        return Placed(pieces, nothing + np.nan, nothing, faults)
+    # Where there is no piece, the last one is asked and nothing of its answer is used.
+    hours = np.where(has_piece, clocks.hours(pieces, times), np.nan)
+    outside = np.maximum(firsts[pieces] - moments, moments - lasts[pieces])
+    outside_hours = np.where(has_piece, np.maximum(0.0, outside), 0.0)
     return Placed(pieces, hours, outside_hours, faults)

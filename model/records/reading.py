@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from model.data.cleaning import Drop, Observations, clean
-from model.data.reasons import Reason
+from model.data.reasons import Reason, is_kept
 from model.data.series import Cohort
 from model.data.variables import Catalogue, Kind
 from model.records.clocks import Clocks, on_line, time_faults
@@ -129,39 +129,34 @@ def read_records(
     fates = np.zeros(len(rows), dtype=np.int8)
     if rows.revisions is not None:
         fates = rows.revisions.fates(rows.subjects)
-        fates[rows.repeated() & (fates == Reason.KEPT)] = Reason.DUPLICATE
+        fates[rows.repeated() & is_kept(fates)] = Reason.DUPLICATE
     meanings = Meanings.of(rows.names, rows.units, catalogue)
     channels = meanings.channels
     _mark(fates, meanings.faults)
     kind = rules.time_kind or meant_kind(
         np.bincount(rows.times.kinds[channels >= 0], minlength=len(TimeKind))
     )
-    is_observation = (channels >= 0) | (meanings.parts >= 0)
-    _mark(fates, np.where(is_observation, time_faults(rows.times, kind), Reason.KEPT))
-    _mark(fates, np.where(is_observation, _value_faults(rows, channels, catalogue), Reason.KEPT))
-    is_measured = (channels >= 0) & (fates == Reason.KEPT) & (rows.comparators == 0)
+    is_observation = meanings.is_observation
+    _mark(fates, time_faults(rows.times, kind) * is_observation)
+    _mark_values(fates, rows, meanings, catalogue)
+    is_measured = (channels >= 0) & is_kept(fates) & (rows.comparators == 0)
     suspicions = suspect_units(meanings, rows.numbers, is_measured, catalogue)
     meanings, accepted = _accept(meanings, suspicions, rules, catalogue)
     for one in suspicions:
         if one.pair not in accepted:
             fates[one.rows] = Reason.UNIT_SUSPECTED
     values = meanings.convert(rows.numbers)
-    origins, births = _origins(rows, fates, is_observation, meanings.is_birth, kind)
+    origins, births = _origins(rows, fates, meanings, kind)
     born_ages = _born_ages(births, origins, kind)
     statics, static_rows = _statics(rows, meanings, values, fates, born_ages, catalogue)
     hours = on_line(rows.times, kind) if kind is TimeKind.HOURS else _since(rows, origins)
     totals = _totals(rows, meanings, hours, values, fates, catalogue)
-    chosen = np.flatnonzero((channels >= 0) & (fates == Reason.KEPT))
+    chosen = np.flatnonzero((channels >= 0) & is_kept(fates))
     observations = _observations(rows, chosen, hours, channels, values, totals, catalogue)
     ranges = _ranges(observations.series_indices, observations.channels, statics, catalogue)
     cleaned = clean(observations, catalogue, ranges)
     fates[chosen] = cleaned.reasons[: len(chosen)]
-    observed = np.zeros(rows.num_subjects, dtype=bool)
-    observed[cleaned.observations.series_indices] = True
-    without = static_rows[~observed[rows.subjects[static_rows]]]
-    fates[without] = np.where(
-        fates[without] == Reason.KEPT, Reason.SUBJECT_WITHOUT_OBSERVATIONS, fates[without]
-    )
+    _mark_lone_descriptors(fates, rows, static_rows, cleaned.observations)
     cohort, clocks, pieces = _series(
         cleaned.observations, origins, kind, statics, tuple(subject_ids), catalogue
     )
@@ -182,31 +177,54 @@ def read_records(
 
 def _mark(fates: Int[np.ndarray, " row"], faults: Int[np.ndarray, " row"]) -> None:
     """Write faults into the rows that have no fate yet."""
-    is_open = fates == Reason.KEPT
-    fates[is_open] = faults[is_open]
+    if faults.any():
+        is_open = is_kept(fates)
+        fates[is_open] = faults[is_open]
 
 
-def _value_faults(
-    rows: RowColumns, channels: Int[np.ndarray, " row"], catalogue: Catalogue
-) -> Int[np.ndarray, " row"]:
-    is_missing = np.isnan(rows.numbers)
+def _mark_values(
+    fates: Int[np.ndarray, " row"], rows: RowColumns, meanings: Meanings, catalogue: Catalogue
+) -> None:
+    """Write what is wrong with the values of observations that have no fate yet."""
     has_text = rows.texts.codes >= 0
-    faults = np.zeros(len(rows), dtype=np.int8)
+    is_odd = has_text | ~np.isfinite(rows.numbers)
+    own = np.flatnonzero(is_odd & meanings.is_observation & is_kept(fates))
+    if not len(own):
+        return
+    has_text, is_missing = has_text[own], np.isnan(rows.numbers[own])
+    faults = np.zeros(len(own), dtype=np.int8)
     if has_text.any():
         # A part of the coma scale that is no variable of its own has channel -1.
-        is_score = np.array([one.kind is Kind.ORDINAL for one in catalogue] + [True])[channels]
-        is_untestable = rows.texts.where(lambda text: _NOT_TESTABLE.search(text) is not None)
+        is_score = np.array([one.kind is Kind.ORDINAL for one in catalogue] + [True])
+        untestable = rows.texts.where(lambda text: _NOT_TESTABLE.search(text) is not None)
         faults[has_text & is_missing] = Reason.VALUE_IS_TEXT
-        faults[has_text & is_score & is_untestable] = Reason.NOT_TESTABLE
+        faults[untestable[own] & is_score[meanings.channels[own]]] = Reason.NOT_TESTABLE
     faults[is_missing & ~has_text] = Reason.MISSING_VALUE
-    faults[np.isinf(rows.numbers)] = Reason.INVALID_VALUE
-    return faults
+    faults[np.isinf(rows.numbers[own])] = Reason.INVALID_VALUE
+    fates[own] = faults
+
+
+def _mark_lone_descriptors(
+    fates: Int[np.ndarray, " row"],
+    rows: RowColumns,
+    static_rows: Int[np.ndarray, " static_row"],
+    kept: Observations,
+) -> None:
+    """Write into the descriptors of subjects without any observation that these have none."""
+    if not len(static_rows):
+        return
+    observed = np.zeros(rows.num_subjects, dtype=bool)
+    observed[kept.series_indices] = True
+    without = static_rows[~observed[rows.subjects[static_rows]]]
+    fates[without[is_kept(fates[without])]] = Reason.SUBJECT_WITHOUT_OBSERVATIONS
 
 
 def _accept(
     meanings: Meanings, suspicions: list[Suspicion], rules: ReadingRules, catalogue: Catalogue
 ) -> tuple[Meanings, dict[int, str]]:
     """Read pairs that the user has accepted in the unit that was named; return these by position."""
+    if not rules.accepted_units:
+        return meanings, {}
     here = {one.pair for one in suspicions}
     by_channel = {catalogue.channel(name): unit for name, unit in rules.accepted_units.items()}
     accepted = {}
@@ -228,7 +246,7 @@ def _statics(
     catalogue: Catalogue,
 ) -> tuple[Float[np.ndarray, "subject static"], Int[np.ndarray, " static_row"]]:
     positions = meanings.statics
-    chosen = np.flatnonzero((positions >= 0) & (fates == Reason.KEPT))
+    chosen = np.flatnonzero((positions >= 0) & is_kept(fates))
     found = read_statics(
         StaticRows(
             rows.subjects[chosen],
@@ -250,22 +268,24 @@ _NEVER: Final = np.iinfo(np.int64).max
 def _origins(
     rows: RowColumns,
     fates: Int[np.ndarray, " row"],
-    is_observation: Bool[np.ndarray, " row"],
-    is_birth: Bool[np.ndarray, " row"],
+    meanings: Meanings,
     kind: TimeKind,
 ) -> tuple[Int[np.ndarray, " subject"], Int[np.ndarray, " subject"]]:
     """Return the first usable time and the birth of each subject, microseconds; `_NEVER` for none."""
-    origins = np.full(rows.num_subjects, _NEVER)
     births = np.full(rows.num_subjects, _NEVER)
     if kind is TimeKind.HOURS:
-        origins[:] = 0
+        origins = np.zeros(rows.num_subjects, dtype=np.int64)
     else:
-        usable = is_observation & (fates == Reason.KEPT)
+        origins = np.full(rows.num_subjects, _NEVER)
+        usable = meanings.is_observation & is_kept(fates)
         np.minimum.at(origins, rows.subjects[usable], rows.times.microseconds[usable])
-    dated = (TimeKind.DATE, TimeKind.LOCAL, TimeKind.INSTANT)
-    born = is_birth & np.isin(rows.times.kinds, dated)
-    np.minimum.at(births, rows.subjects[born], rows.times.microseconds[born])
-    fates[is_birth & ~born & (fates == Reason.KEPT)] = Reason.MISSING_TIME
+    if meanings.has_births:
+        own = np.flatnonzero(meanings.is_birth)
+        dated = (TimeKind.DATE, TimeKind.LOCAL, TimeKind.INSTANT)
+        is_dated = np.isin(rows.times.kinds[own], dated)
+        born, undated = own[is_dated], own[~is_dated]
+        np.minimum.at(births, rows.subjects[born], rows.times.microseconds[born])
+        fates[undated[is_kept(fates[undated])]] = Reason.MISSING_TIME
     return origins, births
 
 
@@ -284,14 +304,16 @@ def _totals(
     catalogue: Catalogue,
 ) -> Totals | None:
     """Add up the parts of the coma scale; parts that are no variables get their fate."""
+    if not meanings.has_parts:
+        return None
     parts = meanings.parts
-    own = np.flatnonzero((parts >= 0) & (fates == Reason.KEPT))
+    own = np.flatnonzero((parts >= 0) & is_kept(fates))
     if not len(own):
         return None
     totals = add_up(PartRows(rows.subjects[own], hours[own], parts[own], values[own]))
     is_part_alone = meanings.channels[own] < 0
     fates[own[is_part_alone]] = totals.fates[is_part_alone]
-    charted = (meanings.channels == total_channel(catalogue)) & (fates == Reason.KEPT)
+    charted = (meanings.channels == total_channel(catalogue)) & is_kept(fates)
     return without_charted(totals, rows.subjects[charted], hours[charted])
 
 
@@ -332,13 +354,18 @@ def _ranges(
 ) -> Float[np.ndarray, "bound row"] | None:
     """Return the plausible range of each row by the age of its subject; None for the catalogue's."""
     position = age_position(catalogue)
-    if position is None or not any(one.age_ranges for one in catalogue):
+    if position is None:
         return None
     ages = statics[:, position]
-    oldest = max(band.high_years for one in catalogue for band in one.age_ranges)
-    if not np.any(ages < oldest):
+    is_banded = ages < catalogue.oldest_banded_years
+    if not is_banded.any():
         return None
-    return catalogue.plausible_ranges_at(ages)[:, subjects, channels]
+    ranges = catalogue.plausible_ranges[:, channels]
+    rows = np.flatnonzero(is_banded[subjects])
+    places = np.cumsum(is_banded) - 1
+    banded = catalogue.plausible_ranges_at(ages[is_banded])
+    ranges[:, rows] = banded[:, places[subjects[rows]], channels[rows]]
+    return ranges
 
 
 def _series(

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from model.data.derived import once_per_catalogue
 from model.data.reasons import Reason
 from model.data.variables import Catalogue, Static
 from model.records.comparators import AT_OR_ABOVE
@@ -42,6 +43,7 @@ class Statics:
     fates: Int[np.ndarray, " row"]
 
 
+@once_per_catalogue
 def age_position(catalogue: Catalogue) -> int | None:
     """Return the position of the age among the statics."""
     for name in AGE_NAMES:
@@ -65,28 +67,29 @@ def read_statics(
     values = np.full((len(born_ages), len(catalogue.statics)), np.nan)
     fates = np.zeros(len(rows.numbers), dtype=np.int8)
     age = age_position(catalogue)
+    if age is not None and not np.isnan(born_ages).all():
+        youngest, oldest = catalogue.statics[age].plausible_range
+        is_plausible = (born_ages >= youngest) & (born_ages <= oldest)
+        values[:, age] = np.where(is_plausible, born_ages, np.nan)
     # The age comes first, because it says what height and weight are plausible.
-    for position in sorted(range(len(catalogue.statics)), key=lambda one: one != age):
+    occurring = np.flatnonzero(np.bincount(rows.positions)).tolist()
+    for position in sorted(occurring, key=lambda one: one != age):
         static = catalogue.statics[position]
         own = np.flatnonzero(rows.positions == position)
-        if position == age:
-            youngest, oldest = static.plausible_range
-            is_plausible = (born_ages >= youngest) & (born_ages <= oldest)
-            values[:, position] = np.where(is_plausible, born_ages, np.nan)
-        if not len(own):
-            continue
         numbers = _numbers(rows, own, static.categories, catalogue, position)
         subjects = rows.subjects[own]
         ages = np.full(len(own), np.nan) if age is None else values[subjects, age]
         low, high = _range(static, ages)
         faults = np.zeros(len(own), dtype=np.int8)
-        faults[(numbers < low) | (numbers > high)] = Reason.IMPLAUSIBLE_VALUE
-        if low > _SENTINEL:
-            faults[numbers == _SENTINEL] = Reason.UNKNOWN_SENTINEL
-        is_missing = np.isnan(numbers)
-        faults[is_missing] = Reason.MISSING_VALUE
-        faults[is_missing & (rows.texts.codes[own] >= 0)] = Reason.VALUE_IS_TEXT
-        good = np.flatnonzero(faults == Reason.KEPT)
+        is_sentinel = (numbers == _SENTINEL) & (low > _SENTINEL)
+        is_good = (numbers >= low) & (numbers <= high) & ~is_sentinel
+        if not is_good.all():
+            is_missing = np.isnan(numbers)
+            faults[~is_good] = Reason.IMPLAUSIBLE_VALUE
+            faults[is_sentinel] = Reason.UNKNOWN_SENTINEL
+            faults[is_missing] = Reason.MISSING_VALUE
+            faults[is_missing & (rows.texts.codes[own] >= 0)] = Reason.VALUE_IS_TEXT
+        good = np.flatnonzero(is_good)
         faults[good], known = _merge(
             subjects[good], numbers[good], is_category=bool(static.categories)
         )
@@ -122,7 +125,8 @@ def _numbers(
         indices = rows.texts.take(own).each(
             [np.nan if one is None else float(one) for one in found], np.nan
         )
-        is_index = np.isin(numbers, (_SENTINEL, *range(len(categories))))
+        is_index = (numbers == np.rint(numbers)) & (numbers >= _SENTINEL)
+        is_index &= numbers < len(categories)
         return np.where(np.isnan(numbers), indices, np.where(is_index, numbers, np.inf))
     if position == age_position(catalogue):
         # The ages of the oldest are written as a limit, so that nobody can be recognized by them.
@@ -138,7 +142,7 @@ def _merge(
 ) -> tuple[Int[np.ndarray, " good"], _Known]:
     """Return the fate of each usable row of one static, and the value of each subject that has one."""
     fates = np.zeros(len(numbers), dtype=np.int8)
-    if not len(numbers):
+    if len(numbers) < 2:
         return fates, (subjects, numbers)
     order = np.lexsort((numbers, subjects))
     owners, values = subjects[order], numbers[order]

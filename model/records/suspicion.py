@@ -6,13 +6,16 @@ what is usually recorded of the variable, and near to it in another unit. "Far" 
 `_FAR` of the distances between the quartiles, on the scale on which the variable is modeled.
 """
 
+import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from model.data.derived import once_per_catalogue
 from model.data.units import Conversion, accepted_units, conversion
 from model.data.variables import Catalogue, Variable
 from model.errors import UnitError
@@ -20,6 +23,9 @@ from model.records.meanings import Meaning, Meanings
 
 _FAR: Final = 3.0
 _NEAR: Final = 2.0
+_LEAST: Final = 1e-12
+"""Below this nothing has a logarithm."""
+_EVERYTHING: Final = np.array([[-np.inf], [np.inf]])
 # Of a column whose unit is written, fewer values are no column. Without a unit one is enough.
 _MIN_VALUES: Final = 5
 
@@ -55,105 +61,161 @@ def suspect_units(
         return []
     owners, raw = meanings.owners[chosen], numbers[chosen]
     values = meanings.convert(numbers)[chosen]
-    bounds = np.array([_range(one, catalogue) for one in meanings.found])
-    is_outside = (values < bounds[owners, 0]) | (values > bounds[owners, 1])
-    suspected = set(np.unique(owners[is_outside]).tolist())
-    suspected |= set(_far_columns(meanings.found, owners, values, catalogue))
+    # Channel -1 takes the last column, which holds everything.
+    channels = np.array([one.channel for one in meanings.found])
+    low, high = _plausible(catalogue)[:, channels][:, owners]
+    is_outside = (values < low) | (values > high)
+    suspected = set(owners[is_outside].tolist())
+    suspected |= set(_far_columns(meanings.found, owners, values, channels, catalogue))
     found = []
     for pair in sorted(suspected):
         own = np.flatnonzero(owners == pair)
-        meaning = meanings.found[pair]
-        suspicion = _judge(pair, meaning, catalogue[meaning.channel], raw[own], is_outside[own])
+        suspicion = _judge(pair, meanings.found[pair], raw[own], is_outside[own], catalogue)
         if suspicion is not None:
             rows = chosen[own[suspicion.rows]]
             found.append(Suspicion(pair, suspicion.other_unit, rows, suspicion.is_column))
     return found
 
 
-def _range(meaning: Meaning, catalogue: Catalogue) -> tuple[float, float]:
-    if meaning.channel < 0:
-        return -np.inf, np.inf
-    return catalogue[meaning.channel].widest_range
-
-
 def _far_columns(
     found: tuple[Meaning, ...],
     owners: Int[np.ndarray, " row"],
     values: Float[np.ndarray, " row"],
+    channels: Int[np.ndarray, " pair"],
     catalogue: Catalogue,
 ) -> Iterator[int]:
-    """Name the pairs whose middle lies far from what is usual."""
-    order = np.lexsort((values, owners))
+    """Name the pairs whose middle lies far from what is usual.
+
+    The middle is the lower median. It is far above where all from it on are far above.
+    """
+    low, high = _not_far(catalogue)[:, channels][:, owners]
     counts = np.bincount(owners, minlength=len(found))
-    middles = np.cumsum(counts) - counts + (np.maximum(counts, 1) - 1) // 2
-    for pair, (meaning, count) in enumerate(zip(found, counts.tolist(), strict=True)):
-        if meaning.channel < 0 or not count or (meaning.unit and count < _MIN_VALUES):
-            continue
-        variable = catalogue[meaning.channel]
-        middle = values[order[middles[pair]]]
-        if variable.typical is not None and bool(np.abs(_distance(variable, middle)) > _FAR):
+    middles = (counts - 1) // 2
+    is_above = np.bincount(owners[values > high], minlength=len(found)) >= counts - middles
+    is_below = np.bincount(owners[values < low], minlength=len(found)) > middles
+    for pair in np.flatnonzero((counts > 0) & (is_above | is_below)).tolist():
+        if not found[pair].unit or counts[pair] >= _MIN_VALUES:
             yield pair
 
 
-def _distance(
-    variable: Variable, values: Float[np.ndarray, " value"] | np.floating[Any]
-) -> Float[np.ndarray, " value"] | np.floating[Any]:
-    """Return how many distances between the quartiles values lie from the usual middle."""
-    assert variable.typical is not None
-    low, middle, high = (_on_scale(variable, np.float64(one)) for one in variable.typical)
-    spread = max(float(high - low), 1e-6 * max(abs(float(middle)), 1.0))
-    return (_on_scale(variable, values) - middle) / spread
+class _Scale(NamedTuple):
+    """What is usual of a variable: the middle and the distance of the quartiles, as it is modeled."""
+
+    log_offset: float | None
+    middle: float
+    spread: float
+
+    def of(self, value: float) -> float:
+        """Return how many distances between the quartiles a value lies from the usual middle."""
+        return (_on_scale(value, self.log_offset) - self.middle) / self.spread
+
+    def at(self, distance: float) -> float:
+        """Return the value that lies so far from the middle."""
+        found = self.middle + distance * self.spread
+        if self.log_offset is None:
+            return found
+        return (
+            math.exp(min(found, 700.0)) - self.log_offset if found > math.log(_LEAST) else -math.inf
+        )
 
 
-def _on_scale(
-    variable: Variable, values: Float[np.ndarray, " value"] | np.floating[Any]
-) -> Float[np.ndarray, " value"] | np.floating[Any]:
-    if variable.log_offset is None:
-        return values
-    return np.log(np.maximum(values + variable.log_offset, 1e-12))
+def _on_scale(value: float, log_offset: float | None) -> float:
+    return value if log_offset is None else math.log(max(value + log_offset, _LEAST))
+
+
+@once_per_catalogue
+def _scales(catalogue: Catalogue) -> tuple[_Scale | None, ...]:
+    return tuple(map(_scale, catalogue))
+
+
+def _scale(variable: Variable) -> _Scale | None:
+    if variable.typical is None:
+        return None
+    low, middle, high = (_on_scale(one, variable.log_offset) for one in variable.typical)
+    return _Scale(variable.log_offset, middle, max(high - low, 1e-6 * max(abs(middle), 1.0)))
+
+
+@once_per_catalogue
+def _plausible(catalogue: Catalogue) -> Float[np.ndarray, "bound channel_plus_one"]:
+    return np.hstack([catalogue.widest_ranges, _EVERYTHING])
+
+
+@once_per_catalogue
+def _not_far(catalogue: Catalogue) -> Float[np.ndarray, "bound channel_plus_one"]:
+    """Return between which values nothing is far from what is usual."""
+    bounds = [
+        (-math.inf, math.inf) if one is None else (one.at(-_FAR), one.at(_FAR))
+        for one in _scales(catalogue)
+    ]
+    return np.hstack([np.array(bounds).reshape(-1, 2).T, _EVERYTHING])
 
 
 def _judge(
     pair: int,
     meaning: Meaning,
-    variable: Variable,
     raw: Float[np.ndarray, " row"],
     is_outside: Bool[np.ndarray, " row"],
+    catalogue: Catalogue,
 ) -> Suspicion | None:
     """Return the other unit that explains the values best, if one does; rows are positions in `raw`."""
-    low, high = variable.plausible_range
-    best: tuple[int, float, str, Bool[np.ndarray, " row"], bool] | None = None
-    for unit, change in _other_units(meaning, variable):
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = raw * change.factor + change.offset
-            now = raw * meaning.conversion.factor + meaning.conversion.offset
-        fits = is_outside & (values >= low) & (values <= high)
+    low, high = catalogue[meaning.channel].plausible_range
+    scale = _scales(catalogue)[meaning.channel]
+    ordered, outside = np.sort(raw), np.flatnonzero(is_outside)
+    middle = float(ordered[(len(raw) - 1) // 2] + ordered[len(raw) // 2]) / 2
+    before = 0.0 if scale is None else abs(scale.of(meaning.conversion(middle)))
+    best: tuple[int, float, str, Int[np.ndarray, " fitting"], bool] | None = None
+    for unit, change in _other_units(meaning.channel, catalogue):
+        if change == meaning.conversion:
+            continue
         distance, is_column = 0.0, False
-        if variable.typical is not None:
+        nearest, farthest = low, high
+        if scale is not None:
             # A pressure of 4 mmHg is a probe in the air and no pressure in kPa: "fits" is "is usual".
-            fits &= np.abs(_distance(variable, values)) < _NEAR
-            distance = float(abs(_distance(variable, np.median(values))))
-            before = float(abs(_distance(variable, np.median(now))))
+            nearest, farthest = max(low, scale.at(-_NEAR)), min(high, scale.at(_NEAR))
+            distance = abs(scale.of(change(middle)))
             is_column = before > _FAR and distance < min(_NEAR, before / 2)
-        rank = (int(fits.sum()), -distance)
-        if (fits.any() or is_column) and (best is None or rank > best[:2]):
-            best = (*rank, unit, fits, is_column)
+        fitting = _fitting(raw, outside, change, nearest, farthest)
+        rank = (len(fitting), -distance)
+        if (len(fitting) or is_column) and (best is None or rank > best[:2]):
+            best = (*rank, unit, fitting, is_column)
     if best is None:
         return None
-    return Suspicion(pair, best[2], np.flatnonzero(best[3]), best[4])
+    return Suspicion(pair, best[2], best[3], best[4])
 
 
-def _other_units(meaning: Meaning, variable: Variable) -> Iterator[tuple[str, Conversion]]:
-    """Return accepted units whose numbers differ from those of the unit that the rows came in."""
-    seen = {(meaning.conversion.factor, meaning.conversion.offset)}
-    for unit in accepted_units(variable):
-        try:
-            change = conversion(variable, unit)
-        except UnitError:  # pragma: no cover  an accepted unit has a conversion
-            continue
-        if (change.factor, change.offset) not in seen:
-            seen.add((change.factor, change.offset))
-            yield unit, change
+def _fitting(
+    raw: Float[np.ndarray, " row"],
+    outside: Int[np.ndarray, " outside"],
+    change: Conversion,
+    low: float,
+    high: float,
+) -> Int[np.ndarray, " fitting"]:
+    """Return which of the rows outside lie in a range after a conversion."""
+    if not len(outside):
+        return outside
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = raw[outside] * change.factor + change.offset
+    return outside[(values >= low) & (values <= high)]
+
+
+def _other_units(channel: int, catalogue: Catalogue) -> tuple[tuple[str, Conversion], ...]:
+    """Return the accepted units of a variable, of several with the same numbers the first."""
+    known = _known_units(catalogue)
+    if channel not in known:
+        variable = catalogue[channel]
+        first: dict[Conversion, str] = {}
+        for unit in accepted_units(variable):
+            with suppress(UnitError):
+                first.setdefault(conversion(variable, unit), unit)
+        known[channel] = tuple((unit, change) for change, unit in first.items())
+    return known[channel]
+
+
+@once_per_catalogue
+def _known_units(catalogue: Catalogue) -> dict[int, tuple[tuple[str, Conversion], ...]]:
+    """Hold the units of the variables that were suspected."""
+    del catalogue
+    return {}
 
 
 def is_clock_suspected(

@@ -130,8 +130,7 @@ def read_times(column: pa.Array, rules: TimeRules = DEFAULT_RULES, *, name: str 
 
 def read_moments(moments: Sequence[float | str]) -> Times:
     """Return the times of a request: numbers are hours, text is read as in a table."""
-    is_text = np.array([isinstance(moment, str) for moment in moments], dtype=bool)
-    if not is_text.any():
+    if str not in set(map(type, moments)):
         return _of_hours(np.array(moments, dtype=float))
     texts = [moment if isinstance(moment, str) else repr(moment) for moment in moments]
     return read_times(pa.array(texts, pa.string()))

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from model.data.cleaning import Observations
-from model.data.reasons import Reason
+from model.data.reasons import Reason, is_kept
 from model.data.variables import Catalogue
 from model.records.meanings import Meaning, Meanings
 from model.records.remarks import Remark, RemarkCode
@@ -103,10 +103,11 @@ def _texts(
 ) -> Iterator[Remark]:
     if not rows.texts.names:
         return
-    is_beside = (rows.texts.codes >= 0) & np.isfinite(rows.numbers) & (fates == Reason.KEPT)
-    channels = np.where(is_beside, meanings.channels, -1)
-    for channel in np.unique(channels[channels >= 0]).tolist():
-        own = np.flatnonzero(channels == channel)
+    told = np.flatnonzero(rows.texts.codes >= 0)
+    beside = told[np.isfinite(rows.numbers[told]) & is_kept(fates[told])]
+    channels = meanings.channels[beside]
+    for channel in sorted(set(channels.tolist()) - {-1}):
+        own = beside[channels == channel]
         name = catalogue[channel].name
         message = f"{name}: the number was used, the text beside it was not"
         yield Remark(RemarkCode.TEXT_BESIDE_NUMBER, message, len(own), int(own[0]), name)

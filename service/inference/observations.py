@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from model.records.comparators import COMPARATORS, read_value
 from model.records.labels import Labels
@@ -81,12 +81,13 @@ class PostedRows:
     """The rows of a series: first the chosen observations, then the statics.
 
     `observations` are the positions of the former in the table, `static_names` the names of the
-    latter.
+    latter. `flagged` are the rows of numbers whose flag (`1.1*`) was ignored.
     """
 
     rows: RowColumns
     observations: Int[np.ndarray, " observation"]
     static_names: tuple[str, ...]
+    flagged: Int[np.ndarray, " flagged"]
 
     @classmethod
     def of(
@@ -99,7 +100,8 @@ class PostedRows:
         """Put the chosen observations and the statics that are given together."""
         given = {name: value for name, value in statics.items() if value is not None}
         num_rows = len(table) + len(given)
-        numbers, comparators, texts = _values([*table.values, *given.values()])
+        read = _Values.of([*table.values, *given.values()])
+        comparators, is_flagged = read.comparators, read.is_flagged
         if any(table.comparators):
             sides = [COMPARATORS.get(one or "", 0) for one in table.comparators]
             stated = np.array([*sides, *([0] * len(given))], dtype=np.int8)
@@ -109,9 +111,9 @@ class PostedRows:
             1,
             np.zeros(num_rows, dtype=np.int64),
             Labels.of_texts([*table.names, *given]),
-            numbers,
+            read.numbers,
             comparators,
-            texts,
+            read.texts,
             Labels.of_texts([*table.units, *([None] * len(given))]),
             Times(
                 np.concatenate([times.kinds, missing]),
@@ -120,8 +122,9 @@ class PostedRows:
             ),
         )
         if len(chosen) < len(table):
-            whole = whole.take(np.concatenate([chosen, np.arange(len(table), num_rows)]))
-        return cls(whole, chosen, tuple(given))
+            taken = np.concatenate([chosen, np.arange(len(table), num_rows)])
+            whole, is_flagged = whole.take(taken), is_flagged[taken]
+        return cls(whole, chosen, tuple(given), np.flatnonzero(is_flagged))
 
     def is_static(self, row: int) -> bool:
         """Whether a row was given as a static."""
@@ -134,17 +137,30 @@ class PostedRows:
         return table.path(int(self.observations[row]), field)
 
 
-def _values(
-    values: Sequence[float | str],
-) -> tuple[Float[np.ndarray, " row"], Int[np.ndarray, " row"], Labels]:
-    """Return numbers, comparators and words; a list of numbers costs a single call."""
-    if str not in set(map(type, values)):
-        size = len(values)
-        return np.array(values, dtype=float), np.zeros(size, dtype=np.int8), Labels.nothing(size)
-    read = [read_value(one) if isinstance(one, str) else (one, 0, None) for one in values]
-    numbers, comparators, words = zip(*read, strict=True)
-    return (
-        np.array(numbers, dtype=float),
-        np.array(comparators, dtype=np.int8),
-        Labels.of_texts(words),
-    )
+@dataclass(frozen=True)
+class _Values:
+    """Numbers, comparators and words as in `RowColumns`, and where a flag beside a number was ignored."""
+
+    numbers: Float[np.ndarray, " row"]
+    comparators: Int[np.ndarray, " row"]
+    texts: Labels
+    is_flagged: Bool[np.ndarray, " row"]
+
+    @classmethod
+    def of(cls, values: Sequence[float | str]) -> "_Values":
+        """Read the texts among the values; mostly there are none."""
+        numbers, size = list(values), len(values)
+        comparators = np.zeros(size, dtype=np.int8)
+        is_flagged = np.zeros(size, dtype=bool)
+        codes = np.full(size, -1)
+        words: dict[str, int] = {}
+        for place, text in enumerate(values):
+            if isinstance(text, str):
+                read = read_value(text)
+                numbers[place] = read.number
+                comparators[place], is_flagged[place] = read.comparator, read.has_flag
+                if read.word is not None:
+                    codes[place] = words.setdefault(read.word, len(words))
+        return cls(
+            np.array(numbers, dtype=float), comparators, Labels(codes, tuple(words)), is_flagged
+        )

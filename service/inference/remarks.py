@@ -42,11 +42,13 @@ _FIELDS = {
     Reason.TIME_WITHOUT_OFFSET: "time",
     Reason.TIME_OUT_OF_RANGE: "time",
 }
-# What `strict` allows beside the fates that it allows: nothing is changed but the unit.
+# What `strict` allows beside the fates that it allows: nothing is changed but the unit. A flag says
+# something about a number that is used as it stands.
 _ALLOWED_BY_STRICT = frozenset(
     {
         RemarkCode.UNIT_CONVERTED,
         RemarkCode.UNIT_ASSUMED,
+        RemarkCode.FLAG_IGNORED,
         RemarkCode.AFTER_AS_OF,
         RemarkCode.DUPLICATE_SUBJECT_ID,
         RemarkCode.START_ASSUMED,
@@ -73,7 +75,7 @@ def refuse_nothing_left(
         raise SeriesRefusedError(Fault.NO_OBSERVATIONS, detail, path=table.at)
     reason = Reason(int(fates[0]))
     if reason in _TOGETHER:
-        about = _described(records, 0, catalogue)
+        about = _described(records, 0, catalogue) or _untrained(posted, 0, catalogue)
         raise SeriesRefusedError(
             Fault(reason.code),
             f"no observation is left; {_expectation(reason, about, catalogue)}",
@@ -88,6 +90,13 @@ def _described(records: Records, row: int, catalogue: Catalogue) -> Variable | S
         return catalogue[records.channels[row]]
     position = int(records.static_positions[row])
     return catalogue.statics[position] if position >= 0 else None
+
+
+def _untrained(posted: PostedRows, row: int, catalogue: Catalogue) -> Variable | None:
+    """Return the variable of a row that the model was not trained on, if it is one."""
+    labels = posted.rows.names
+    code = int(labels.codes[row])
+    return catalogue.find_untrained(labels.names[code]) if code >= 0 else None
 
 
 def _expectation(reason: Reason, about: Variable | Static | None, catalogue: Catalogue) -> str:
@@ -108,14 +117,18 @@ def remarks_of(
     for one in records.remarks:
         path = posted.path(table, one.first_row, "", at=at)
         yield Remark(RemarkCode(one.code), path, one.message, one.rows)
-    is_static = np.arange(len(records.fates)) >= len(posted.observations)
-    if records.fates[is_static].any():
+    if len(posted.flagged):
+        path = posted.path(table, int(posted.flagged[0]), "", at=at)
+        message = "the number was used, the flag beside it was not"
+        yield Remark(RemarkCode.FLAG_IGNORED, path, message, len(posted.flagged))
+    fates, of_statics = np.split(records.fates, [len(posted.observations)])
+    if of_statics.any():
         yield from _statics(records, posted, table, catalogue, at=at)
-    for code in np.unique(records.fates[~is_static]).tolist():
+    for code in np.flatnonzero(np.bincount(fates)).tolist():
         reason = Reason(code)
         if reason is Reason.KEPT:
             continue
-        rows = np.flatnonzero(~is_static & (records.fates == reason))
+        rows = np.flatnonzero(fates == code)
         if reason in _TOGETHER:
             yield _together(reason, rows, records, posted, table, catalogue, at=at)
         else:

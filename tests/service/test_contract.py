@@ -226,7 +226,9 @@ def test_statics_are_used_where_they_are_known(client: httpx.Client) -> None:
     plain = variables(post(client, "/v1/impute", body(series())))
     told = post(client, "/v1/impute", body(series(static={"age_years": 90, "sex": "male"})))
     assert variables(told) != plain
-    strange = {"age_years": 900, "sex": "x", "weight_kg": "80", "bmi": 22, "height_cm": None}
+    strange = {"age_years": 900, "sex": "x", "weight_kg": "x", "bmi": 22, "height_cm": None}
+    in_words = {"age_years": "90", "sex": "M"}
+    assert variables(post(client, "/v1/impute", body(series(static=in_words)))) == variables(told)
     ignored = post(client, "/v1/impute", body(series(static=strange)))
     assert variables(ignored) == plain
     assert [one["code"] for one in ignored["series"][0]["warnings"]] == ["static_ignored"] * 4

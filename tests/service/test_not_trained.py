@@ -15,9 +15,10 @@ from model.calibration.cells import CELLS_PER_CHANNEL
 from model.data.variables import Catalogue
 from model.runtime.backends import load_predictor
 from model.runtime.predictor import Predictor
+from service.jobs.account import Account
 from service.jobs.errors import JobInputError
 from tests.service.conftest import serving
-from tests.service.jobs.tables import fill, row, write_csv, write_meds
+from tests.service.jobs.tables import Filled, fill, row, write_csv, write_meds
 from tests.service.requests import Json, body, columns, rows, series
 from tests.service.test_contract import post, variables
 
@@ -139,16 +140,19 @@ def test_a_job_refuses_it_by_name(predictor: Predictor, tmp_path: Path) -> None:
     assert NAME in str(caught.value)
 
 
-@pytest.mark.parametrize("unusable", ["refuse", "ignore"])
-def test_a_job_does_not_use_its_rows_and_counts_them(
-    predictor: Predictor, tmp_path: Path, unusable: str
-) -> None:
-    options: dict[str, Any] = {"format": "csv", "unusable_rows": unusable, "variables": "all"}
+def not_used(found: Filled) -> dict[str, int]:
+    """Rows that the job did not use, by reason."""
+    account = Account.total(result.account for result in found.results)
+    return {one.reason: one.rows for one in account.not_used}
+
+
+def test_a_job_does_not_use_its_rows_and_counts_them(predictor: Predictor, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"format": "csv", "variables": "all"}
     plain = fill(predictor, write_csv(tmp_path / "a.csv", ROWS), tmp_path / "a", **options)
     source = write_csv(tmp_path / "b.csv", [*ROWS, *FURTHER])
     found = fill(predictor, source, tmp_path / "b", **options)
     assert found.quarantined == {}
-    assert found.plan.ignored == {CODE: 2}
+    assert not_used(found) == {CODE: 2}
     assert found.table.equals(plain.table)
     assert NAME not in set(found.table.column("variable").to_pylist())
 
@@ -156,7 +160,7 @@ def test_a_job_does_not_use_its_rows_and_counts_them(
 def test_a_job_over_meds_counts_them_too(predictor: Predictor, tmp_path: Path) -> None:
     source = write_meds(tmp_path / "in", [*ROWS, *FURTHER])
     found = fill(predictor, source, tmp_path / "out", format="meds")
-    assert found.plan.ignored[CODE] == 2
+    assert not_used(found) == {CODE: 2}
 
 
 def test_an_answer_that_rests_on_nothing_abstains(tiny_artifact: Path) -> None:

@@ -1,6 +1,7 @@
 """`python -m training catalogue propose | check | show`."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -69,13 +70,14 @@ def propose_command(
     account.proposal.write(out)
     given = _given_again(codes, columns, time_format, time_unit, time_zone)
     accepted = "".join(
-        f" --accept-suspected {name}={unit}" for name, unit in account.proposal.accepts
+        f" --accept-suspected {quote(f'{name}={unit}')}" for name, unit in account.proposal.accepts
     )
+    table, records = quote(str(out)), quote(str(source))
     print(f"wrote {out}. What to do next:")
     print("  1. open it in a spreadsheet; the columns note and seen_... say what to look at")
-    print(f"  2. python -m training catalogue check {out}")
+    print(f"  2. python -m training catalogue check {table}")
     print(
-        f"  3. python -m training import {kind.value} {source} --catalogue {out} --out DATASET{given}"
+        f"  3. python -m training import {kind.value} {records} --catalogue {table} --out DATASET{given}"
     )
     if accepted:
         print(f"     and, if the values are in these units:{accepted}")
@@ -96,7 +98,7 @@ def _given_again(
         "--time-unit": "" if time_unit == "hours" else time_unit,
         "--time-zone": time_zone,
     }
-    return "".join(f' {name} "{value}"' for name, value in options.items() if value)
+    return "".join(f" {name} {quote(str(value))}" for name, value in options.items() if value)
 
 
 @app.command("check")

@@ -31,6 +31,7 @@ from training.datasets.metadata import CATALOGUE_FILE
 class ProposalAccount:
     """A proposal, and how many rows and subjects it rests on."""
 
+    source: str
     proposal: Proposal
     description: tuple[str, ...]
     num_rows: int
@@ -40,8 +41,9 @@ class ProposalAccount:
 
     def lines(self) -> Iterator[str]:
         """Give the account as text for a terminal."""
-        yield from self.description
-        yield f"{self.num_rows:,} values of {self.num_subjects:,} subjects, {self.seconds:.1f} s"
+        yield f"source {self.source}: {self.seconds:.1f} s"
+        yield from (f"  {line}" for line in self.description)
+        yield f"{self.num_rows:,} values of {self.num_subjects:,} subjects"
         if self.num_unread_times:
             yield (
                 f"{self.num_unread_times:,} values have a time that cannot be used: name the column "
@@ -80,15 +82,13 @@ def propose_from(
     if not len(read.rows):
         raise SourceError(f"{source.name}: there is no value in it")
     seen = set(read.rows.names.names)
-    empty = [
-        name
-        for name in _headers(source, options)
-        if seen.isdisjoint(_readings(name, options.codes))
-    ]
+    headers = _headers(source, options)
+    empty = [name for name in headers if seen.isdisjoint(_readings(name, options.codes))]
     usable = (TimeKind.MISSING, TimeKind.HOURS, TimeKind.INSTANT, TimeKind.LOCAL)
     is_birth = Meanings.of(read.rows.names, read.rows.units, catalogue).is_birth
     return ProposalAccount(
-        proposal=propose(read.rows, catalogue, rules, empty_names=empty),
+        source=options.format,
+        proposal=propose(read.rows, catalogue, rules, columns=headers, empty_columns=empty),
         description=tuple(describe_source(source, options).lines()),
         num_rows=len(read.rows),
         num_subjects=len(read.subject_ids),

@@ -100,7 +100,7 @@ def _doubt_note(doubt: UnitDoubt, variable: Variable) -> str:
     if doubt.is_column:
         return (
             f"the values look like {doubt.unit}: look at them, then import with "
-            f"--accept-suspected {variable.name}={doubt.unit}"
+            f"--accept-suspected '{variable.name}={doubt.unit}'"
         )
     return f"{doubt.rows} values cannot be {variable.unit} and could be {doubt.unit}"
 

@@ -72,7 +72,7 @@ def new_static(sample: Sample) -> Entry | LeftOut:
         return _category(sample)
     if sample.num_measured_subjects < LEAST_SUBJECTS:
         return LeftOut(
-            sample.name, f"fewer than {LEAST_SUBJECTS} subjects have a number", len(sample)
+            sample.name, f"fewer than {LEAST_SUBJECTS} subjects have a number", sample.num_subjects
         )
     values = sample.measured
     is_switch = bool(np.all((values == 0) | (values == 1)))
@@ -115,7 +115,7 @@ def _category(sample: Sample) -> Entry | LeftOut:
     names = tuple(merged.values())
     if not 2 <= len(names) <= _MAX_CATEGORIES:
         reason = "the values are words, and no 2 to 20 of them are common"
-        return LeftOut(sample.name, reason, len(sample))
+        return LeftOut(sample.name, reason, sample.num_subjects)
     notes = ["one word for each subject: categories"]
     if num_rare:
         notes.append(f"{num_rare} rare words are no category")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.data.catalogue_table import write_catalogue
-from model.data.variables import Catalogue, Static, Variable
+from model.data.variables import Catalogue, Static, Variable, folded
+from training.catalogue.sample import LEAST_SUBJECTS
 
 _MAX_UNITS = 5
 _MAX_LISTED = 8
@@ -66,11 +67,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A name of the source that is no variable, and why."""
+    """A name of the source that is no variable, and why; `subjects` have a row of it.
+
+    A name that few subjects have may be anything, and is counted only. That of a column is shown.
+    """
 
     name: str
     reason: str
-    rows: int = 0
+    subjects: int = 0
+    is_column: bool = False
+
+    @property
+    def can_be_shown(self) -> bool:
+        """Whether the name is no text that may belong to one patient."""
+        return self.is_column or self.subjects >= LEAST_SUBJECTS
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,13 @@ class Proposal:
             f"{len(catalogue)} variables and {len(catalogue.statics)} statics: "
             f"{known} known, {len(self.entries) - known} proposed from the values"
         )
+        renamed = [
+            f"{entry.seen.names[0]} is {entry.item.name}"
+            for entry in self.entries
+            if entry.seen.names and folded(entry.seen.names[0]) != folded(entry.item.name)
+        ]
+        if renamed:
+            yield f"known by another name: {', '.join(renamed)}"
         yield from self._notes()
         yield from self._left_out()
 
@@ -132,7 +149,12 @@ class Proposal:
         for one in self.left_out:
             by_reason.setdefault(one.reason, []).append(one)
         for reason, names in sorted(by_reason.items(), key=lambda pair: -len(pair[1])):
-            yield f"left out, {reason}: {_listed([one.name for one in names])}"
+            shown = [one.name for one in names if one.can_be_shown]
+            hidden = len(names) - len(shown)
+            few = (
+                [f"{hidden} names that fewer than {LEAST_SUBJECTS} subjects have"] if hidden else []
+            )
+            yield f"left out, {reason}: {'; '.join([*filter(None, [_listed(shown)]), *few])}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -48,7 +48,8 @@ def propose(
     known: Catalogue,
     rules: ProposalRules = DEFAULT_RULES,
     *,
-    empty_names: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    empty_columns: Sequence[str] = (),
 ) -> Proposal:
     """Suggest a table of variables for the rows of a source.
 
@@ -56,8 +57,10 @@ def propose(
     ----------
     known
         The catalogue whose rows are taken where it knows a name.
-    empty_names
-        Names of the source without any value.
+    columns
+        Names of the columns of a wide table: these may be repeated, whoever has values in them.
+    empty_columns
+        Those of them without any value.
 
     Examples
     --------
@@ -75,13 +78,13 @@ def propose(
     """
     doubts = _doubts(rows, known)
     entries: list[Entry] = []
-    left_out = [LeftOut(name, "no value in any row") for name in empty_names]
+    left_out = [LeftOut(name, "no value in any row", is_column=True) for name in empty_columns]
     for sample in samples_of(rows, known):
         found = _entry(sample, known, doubts, rules)
         if isinstance(found, Entry):
             entries.append(found)
         else:
-            left_out.append(found)
+            left_out.append(replace(found, is_column=found.name in columns))
     entries += _made(rows, known, entries)
     entries, beyond = _commonest(entries, rules.max_variables)
     accepts = []
@@ -162,7 +165,7 @@ def _new(sample: Sample, rules: ProposalRules) -> Entry | LeftOut:
     if reason is None and sample.num_subjects < rules.min_subjects:
         reason = f"fewer than {rules.min_subjects} subjects have it"
     if reason is not None:
-        return LeftOut(sample.name, reason, len(sample))
+        return LeftOut(sample.name, reason, sample.num_subjects)
     return new_static(sample) if describes else new_variable(sample)
 
 
@@ -174,7 +177,7 @@ def _commonest(entries: Sequence[Entry], most: int | None) -> tuple[list[Entry],
     variables.sort(key=lambda entry: (-entry.seen.subjects, -entry.seen.rows, entry.item.name))
     kept = {entry.item.name for entry in variables[:most]}
     reason = f"beyond the {most} variables that most subjects have"
-    beyond = [LeftOut(entry.item.name, reason, entry.seen.rows) for entry in variables[most:]]
+    beyond = [LeftOut(entry.item.name, reason, entry.seen.subjects) for entry in variables[most:]]
     return [
         entry for entry in entries if isinstance(entry.item, Static) or entry.item.name in kept
     ], beyond

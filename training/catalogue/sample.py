@@ -19,6 +19,8 @@ from model.records.rows import TimeKind, meant_kind
 
 LEAST_SUBJECTS = 5
 """Nothing is said about values that fewer subjects have."""
+RARE = "(rare)"
+"""Stands for units that fewer subjects have: such a text may be anything."""
 _NO_UNIT = "1"
 
 
@@ -35,10 +37,10 @@ class Sample:
     """The rows of one variable or static, known or not, sorted by subject and time.
 
     `channel` and `static` are positions in the known catalogue, -1 where it is none. `names` are the
-    names that the source uses, the most frequent first; `units` likewise, with their rows and empty
-    text for none. `unit` is the one that `values` are in; `unconverted` are units without a way to
-    it, and their values are NaN, as those of words. `hours` is NaN where a row has no usable time;
-    `is_timeless` says where it has none at all.
+    names that the source uses, the most frequent first; `units` likewise, with their rows, empty
+    text for none and `RARE` for what few subjects have. `unit` is the one that `values` are in;
+    `unconverted` are units without a way to it, and their values are NaN, as those of words. `hours`
+    is NaN where a row has no usable time; `is_timeless` says where it has none at all.
     """
 
     channel: int
@@ -125,7 +127,7 @@ def samples_of(rows: RowColumns, known: Catalogue) -> Iterator[Sample]:
     """
     meanings = Meanings.of(rows.names, rows.units, known)
     counts = meanings.counts.tolist()
-    groups = _groups(meanings.found, counts, known)
+    groups = _groups(meanings.found, counts, _carriers(meanings, rows), known)
     group_of_pair = np.full(len(meanings.found), -1)
     changes: list[Conversion | None] = [None] * len(meanings.found)
     for number, group in enumerate(groups):
@@ -178,7 +180,9 @@ class _Group:
     def unconverted(self) -> tuple[str, ...]:
         if self.target is None:
             return ()
-        return tuple(unit for unit, _ in self.units if _change(self.target, unit) is None)
+        return tuple(
+            unit for unit, _ in self.units if unit != RARE and _change(self.target, unit) is None
+        )
 
     def change(self, meaning: Meaning) -> Conversion | None:
         """Return how values of one of the pairs come into the unit of all; None where they cannot."""
@@ -187,7 +191,16 @@ class _Group:
         return _change(self.target, meaning.unit)
 
 
-def _groups(found: Sequence[Meaning], counts: Sequence[int], known: Catalogue) -> list[_Group]:
+def _carriers(meanings: Meanings, rows: RowColumns) -> list[int]:
+    """Return how many subjects have each pair."""
+    width = max(rows.num_subjects, 1)
+    pairs = np.unique(meanings.owners * width + rows.subjects) // width
+    return np.bincount(pairs, minlength=len(meanings.found)).tolist()
+
+
+def _groups(
+    found: Sequence[Meaning], counts: Sequence[int], carriers: Sequence[int], known: Catalogue
+) -> list[_Group]:
     members: dict[tuple[int, int, str], list[int]] = {}
     for pair, one in enumerate(found):
         is_variable = one.channel >= 0 or one.static >= 0
@@ -201,14 +214,15 @@ def _groups(found: Sequence[Meaning], counts: Sequence[int], known: Catalogue) -
         units: Counter[str] = Counter()
         for pair in pairs:
             names[found[pair].name] += counts[pair]
-            units[found[pair].unit] += counts[pair]
+            is_rare = found[pair].unit and carriers[pair] < LEAST_SUBJECTS
+            units[RARE if is_rare else found[pair].unit] += counts[pair]
         written = tuple(sorted(units.items(), key=lambda one: (-one[1], one[0])))
         spellings = tuple(sorted(names, key=lambda name: (-names[name], name)))
         target = None
         if channel >= 0:
             target = known[channel]
         elif static < 0:
-            unit = next((unit for unit, _ in written if unit), _NO_UNIT)
+            unit = next((unit for unit, _ in written if unit not in ("", RARE)), _NO_UNIT)
             target = Variable(name=spellings[0], unit=unit, plausible_range=(0.0, 1.0))
         groups.append(
             _Group(

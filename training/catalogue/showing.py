@@ -96,7 +96,9 @@ def _variable_fields(one: Variable) -> list[tuple[str, str]]:
         for band in one.age_ranges
     ]
     mass = "" if one.molar_mass is None else f"{one.molar_mass:g} g/mol"
-    transform = "" if one.log_offset is None else f"log(value + {one.log_offset:g})"
+    transform = ""
+    if one.log_offset is not None:
+        transform = f"log(value + {one.log_offset:g})" if one.log_offset else "log(value)"
     typical = "" if one.typical is None else " / ".join(f"{value:g}" for value in one.typical)
     return [
         ("name", one.name),

@@ -55,8 +55,6 @@ class SourceDescription:
         files = f"{self.num_files} file" + ("s" if self.num_files != 1 else "")
         kind = f", a {self.layout} table" if self.layout else ""
         dialect = f" ({'; '.join(self.dialects)})" if self.dialects else ""
-        if not self.format.is_table:
-            return [str(self.format)]
         found = [f"{self.format}: {files}{kind}{dialect}"]
         names = [f"{ours} is the column {theirs}" for ours, theirs in self.columns.items()]
         if names:

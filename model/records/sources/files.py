@@ -168,8 +168,16 @@ def table_format(path: Path) -> SourceFormat:
             "folder with one",
             name=shown(path),
         )
-    # A single file with another ending is taken for text, whose bytes then say what it is.
-    return found.pop() if found else SourceFormat.CSV
+    return found.pop() if found else _format_of_bytes(listing.files[0])
+
+
+def _format_of_bytes(file: Path) -> SourceFormat:
+    """Return the format of a table whose name does not say it, such as an upload."""
+    with file.open("rb") as opened:
+        start = opened.read(64)
+    if start.startswith(b"PAR1"):
+        return SourceFormat.PARQUET
+    return SourceFormat.NDJSON if start.lstrip().startswith(b"{") else SourceFormat.CSV
 
 
 def shown(path: Path) -> str:

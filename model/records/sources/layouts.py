@@ -179,9 +179,9 @@ class _Header:
                     f"no column `time`; `{name}` may be it: say so with --columns time={name} "
                     f"--time-unit {unit}"
                 )
+        what = "there are others" if self._holds_values() else f"`{variable}` is none"
         return self._error(
-            f"no column `time`; a wide table without one holds statics alone, and `{variable}` is "
-            "none of the catalogue"
+            f"no column `time`; a wide table without one holds statics of the catalogue alone, and {what}"
         )
 
     def looks_long(self) -> bool:
@@ -201,9 +201,12 @@ class _Header:
             f"ours=theirs, such as --columns time=charttime (ours: {', '.join(COLUMNS)})"
         )
 
+    def _holds_values(self) -> bool:
+        return any(_NUMBER_OR_TIME.fullmatch(name.strip()) for name in self.columns)
+
     def _shown(self) -> str:
         """Return the names of the columns, or that the first line is one of a patient's values."""
-        if any(_NUMBER_OR_TIME.fullmatch(name.strip()) for name in self.columns):
+        if self._holds_values():
             return "numbers or times in the first line, where the names of the columns should stand"
         shown = ", ".join(name or "(no name)" for name in self.columns[:_NUM_SHOWN]) or "none"
         return f"{shown} ..." if len(self.columns) > _NUM_SHOWN else shown

@@ -88,7 +88,9 @@ def read_chunk_rows(rows: SortedRows, request: JobRequest, catalogue: Catalogue)
         suspected=rows.whole.suspected,
     )
     records = read_records(told, subject_ids.to_pylist(), catalogue, rules)
-    _refuse_nothing_left(records, told, catalogue, refusals)
+    is_asked = np.zeros(num_subjects, dtype=bool)
+    is_asked[subjects[is_query]] = True
+    _refuse_nothing_left(records, told, catalogue, is_asked, refusals)
     if request.strict:
         _refuse_changes(records, told, refusals)
     return ReadChunk(
@@ -111,9 +113,17 @@ def _subjects(table: pa.Table) -> tuple[pa.Array, Int[np.ndarray, " row"]]:
 
 
 def _refuse_nothing_left(
-    records: Records, rows: RowColumns, catalogue: Catalogue, refusals: Refusals
+    records: Records,
+    rows: RowColumns,
+    catalogue: Catalogue,
+    is_asked: Bool[np.ndarray, " subject"],
+    refusals: Refusals,
 ) -> None:
-    """Refuse the subjects without a piece, each for the reason of its first row, as a posted series."""
+    """Refuse the subjects without a piece, each for the reason of its first row, as a posted series.
+
+    A subject of whom there are descriptors alone, such as a FHIR Patient that nobody observed, has
+    nothing to fill: it is no failure, unless times of it were asked.
+    """
     is_empty = np.ones(rows.num_subjects, dtype=bool)
     is_empty[records.piece_subjects] = False
     is_descriptor = (records.static_positions >= 0) | records.meanings.is_birth
@@ -125,9 +135,9 @@ def _refuse_nothing_left(
         sentence = explain(reason, catalogue[channel] if channel >= 0 else None)
         refusals.add(np.array([subject]), code, f"no observation is left; {sentence}")
     refusals.add(
-        np.flatnonzero(is_empty),
+        np.flatnonzero(is_empty & is_asked),
         Fault.NO_OBSERVATIONS,
-        "there is no observation, only descriptors or query times",
+        "times were asked, and there is no observation",
     )
 
 

@@ -81,7 +81,7 @@ def write(path: Path, rows: list[Json], kind: pa.DataType) -> Path:
 
 def check(filled: Filled, rows: list[Json], alone: Filled) -> None:
     """Account for every subject, look at every number, and compare the good one's rows."""
-    subjects = {one["subject_id"] for one in rows} - {None, ""}
+    subjects = {one["subject_id"].strip() for one in rows if one["subject_id"]}
     answered = {one["subject_id"] for one in filled.rows}
     assert answered | set(filled.quarantined) == subjects | {"good"}
     assert not answered & set(filled.quarantined)

@@ -35,7 +35,6 @@ BAD: dict[str, tuple[list[Json], Fault]] = {
     "no value": ([row("x", 0.0, "HR", "")], Fault.NO_OBSERVATIONS),
     "no number": ([row("x", 0.0, "HR", "fast")], Fault.NO_OBSERVATIONS),
     "no time": ([row("x", "", "HR", 80.0)], Fault.MISSING_TIME),
-    "only statics": ([row("x", "", "age_years", 63)], Fault.NO_OBSERVATIONS),
     "far time": ([row("x", 2e6, "HR", 80.0)], Fault.TIME_OUT_OF_RANGE),
     "huge time": ([row("x", "-1e999", "HR", 80.0)], Fault.TIME_OUT_OF_RANGE),
     "no time of day": ([row("x", "2026-02-03", "HR", 80.0)], Fault.DATE_WITHOUT_TIME),
@@ -44,6 +43,14 @@ BAD: dict[str, tuple[list[Json], Fault]] = {
     "another kind": ([row("x", instant(1.0), "HR", 80.0)], Fault.MIXED_TIME_KINDS),
     "nothing to estimate": ([row("x", 0.0, "MechVent", 1.0)], Fault.EMPTY_QUERY),
 }
+
+
+def test_somebody_with_descriptors_alone_is_no_failure(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    rows = [row("x", "", "age_years", 63), *GOOD]
+    filled = fill(predictor, write_csv(tmp_path / "in.csv", rows), tmp_path / "a", format="csv")
+    assert filled.quarantined == {}
 
 
 @pytest.mark.parametrize("name", BAD)

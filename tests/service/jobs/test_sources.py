@@ -5,6 +5,7 @@ What the rows of each format mean is said in `tests/model/records`.
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,23 @@ def test_what_is_said_about_a_source_and_means_nothing_is_refused(
     tmp_path: Path, options: Json
 ) -> None:
     assert refused(write_csv(tmp_path / "in.csv", ROWS), "csv", **options)
+
+
+@pytest.mark.parametrize("write", [write_csv, write_ndjson, write_parquet])
+def test_query_times_of_a_source_that_is_no_table_are_known_by_their_bytes(
+    predictor: Predictor, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    header = "person_id,measurement_concept_id,measurement_datetime,value_as_number\n"
+    (tmp_path / "omop").mkdir()
+    (tmp_path / "omop" / "measurement.csv").write_text(
+        f"{header}1,3027018,2026-03-01 10:00:00,92\n1,3027018,2026-03-01 12:00:00,95\n"
+    )
+    rows = [{"subject_id": "1", "time": "2026-03-01T11:00:00"}]
+    types = {"time": pa.string()} if write is write_parquet else {}
+    times = write(tmp_path / "times", rows, **types)
+    asked: Json = {"format": "omop", "fill": {"kind": "times_table"}, "times": times}
+    filled = fill(predictor, tmp_path / "omop", tmp_path / "o", **asked)
+    assert [one["time"].hour for one in filled.rows] == [11]
 
 
 def test_omop_and_the_files_of_the_challenge_are_filled(

@@ -135,3 +135,18 @@ def test_times_that_are_not_understood_make_no_static_and_are_counted(tmp_path: 
     assert account.num_unread_times == 18
     assert [one.name for one in account.proposal.catalogue] == ["HR"]
     assert any("--columns time=" in line for line in account.lines())
+
+
+def test_a_doubtful_unit_is_left_to_the_user(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.csv", tmp_path / "catalogue.csv"
+    rows = [f"{n % 9},{n // 9},Temp,{98 + n % 13 / 10}" for n in range(90)]
+    source.write_text("\n".join(["subject_id,time,variable,value", *rows]) + "\n")
+    told = run("catalogue", "propose", source, "--out", out)
+    option = "--accept-suspected 'Temp=[degF]'"
+    assert option in told.output
+    common = ("import", "table", source, "--catalogue", out, "--out", tmp_path / "data")
+    refused = run(*common)
+    assert refused.exit_code == 1
+    taken = run(*common, "--accept-suspected", "Temp=[degF]")
+    assert taken.exit_code == 0, taken.output
+    assert len(read_cohort(tmp_path / "data").cohort.values) == 90

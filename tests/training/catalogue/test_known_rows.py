@@ -55,7 +55,7 @@ def test_a_column_that_seems_to_be_in_another_unit_gives_no_typical_values(
     assert isinstance(found.item, Variable)
     assert found.item.typical == SHIPPED[SHIPPED.channel("Temp")].typical
     assert proposal.accepts == (("Temp", "[degF]"),)
-    assert any("--accept-suspected Temp=[degF]" in note for note in found.notes)
+    assert any("--accept-suspected 'Temp=[degF]'" in note for note in found.notes)
 
 
 def test_two_units_in_one_column_are_noted(tmp_path: Path) -> None:

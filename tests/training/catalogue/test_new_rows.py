@@ -180,7 +180,9 @@ def test_nothing_of_one_patient_is_echoed(tmp_path: Path) -> None:
     values = [*RNG.normal(50, 5, 399), 77.123456]
     table = long_table(values, units="mmol")
     words = long_table(["steady"] * 399 + ["Mrs Brown"], name="Word")
-    proposal = proposed(tmp_path, table, words)
+    secret = long_table([1.5] * 3, name="Letter of Mrs Brown", num_subjects=1)
+    unit = long_table([50.0] * 3, units="Brown", num_subjects=1)
+    proposal = proposed(tmp_path, table, words, secret, unit)
     proposal.write(tmp_path / "catalogue.csv")
     text = (tmp_path / "catalogue.csv").read_text() + "\n".join(proposal.lines())
     assert "Brown" not in text

@@ -1,8 +1,7 @@
-"""The README's commands, run as they stand there, on less data."""
+"""The commands of the pages that need a model or a server, run as they stand there, on less data."""
 
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -19,38 +18,53 @@ import pandas as pd
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.documentation.pages import CONTRIBUTING, SCRIPTS, Page, all_pages
 from tests.end_to_end.commands import free_port, succeed
 from tests.service.jobs.csv_tables import csv_table
 
-README = (REPOSITORY / "README.md").read_text()
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+README, OWN_RECORDS, JOBS, REGISTRY, SERVING, INTERFACE, RESULTS = (
+    Page.read(name)
+    for name in (
+        "README.md",
+        "docs/own-records.md",
+        "docs/jobs.md",
+        "docs/registry.md",
+        "docs/serving.md",
+        "docs/interface.md",
+        "docs/results-overview.md",
+    )
+)
 START_SECONDS = 240.0
 
+# What each test of this file runs. `tests/documentation` runs whole pages.
+RUN_HERE = (README, OWN_RECORDS, JOBS, REGISTRY, SERVING, INTERFACE, RESULTS)
 # `docker` has no engine here; tests/test_container.py builds the same Dockerfile and runs its image.
 NOT_RUN = ("docker ",)
 
 
-def _section(title: str) -> list[str]:
-    text = README.split(f"## {title}\n")[1].split("\n## ")[0]
-    return [
-        line
-        for block in re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
-        for line in block.splitlines()
-    ]
+def test_every_command_of_every_page_is_run_by_a_test() -> None:
+    run_here = {page.name for page in RUN_HERE}
+    for page in all_pages():
+        commands = [one for one in page.commands() if not one.startswith(NOT_RUN)]
+        if page.name not in (*run_here, *SCRIPTS, CONTRIBUTING):
+            assert not commands, f"{page.name}: no test runs {commands[0]}"
+    counts = {page.name: len(page.commands()) for page in RUN_HERE}
+    assert counts == {
+        "README.md": 8,
+        "docs/own-records.md": 6,
+        "docs/jobs.md": 5,
+        "docs/registry.md": 3,
+        "docs/serving.md": 3,
+        "docs/interface.md": 1,
+        "docs/results-overview.md": 5,
+    }
 
 
-def test_every_command_of_the_readme_is_run_by_a_test() -> None:
-    sections = (
-        "Two commands",
-        "Your own records",
-        "How good it is",
-        "Another version",
-        "Years of stays at once",
-    )
-    run = [command for title in sections for command in _section(title)]
-    assert [c for c in COMMANDS if c not in run and not c.startswith(NOT_RUN)] == []
-    assert len(run) == 19
+def test_the_readme_is_short_and_shows_the_same_way_as_the_page() -> None:
+    assert len(README.text.splitlines()) <= 150
+    assert README.commands("Your own records") == OWN_RECORDS.commands()
+    *_, serve = OWN_RECORDS.commands()
+    assert SERVING.commands("Serving") == [serve]
 
 
 def _wait_until_ready(address: str, process: "subprocess.Popen[bytes]") -> None:
@@ -69,7 +83,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]
     """`make demo`, still serving: the folder that it wrote into, and its port."""
     if not (REPOSITORY / ".venv" / "bin" / "python").exists():
         pytest.skip("no .venv; `make test` makes it")
-    command, _ = _section("Two commands")
+    command, _ = README.commands("Two commands")
     folder, port = tmp_path_factory.mktemp("readme"), free_port()
     with subprocess.Popen(
         [*shlex.split(command), f"DEMO={folder / 'demo'}", f"PORT={port}"],
@@ -98,10 +112,10 @@ def test_the_curl_command_gets_an_answer_like_the_one_shown(demo: tuple[Path, in
     folder, port = demo
     if shutil.which("curl") is None:
         pytest.skip("no curl")
-    _, curl = _section("Two commands")
+    _, curl = README.commands("Two commands")
     words = shlex.split(curl.replace(":8000/", f":{port}/"))
     answer = json.loads(subprocess.run(words, cwd=folder, capture_output=True, check=True).stdout)
-    shown = json.loads(re.findall(r"```json\n(.*?)```", README, flags=re.DOTALL)[0])
+    shown = json.loads(README.shown("Two commands", "json"))
     assert _shape(answer) == _shape(shown)
 
 
@@ -121,7 +135,7 @@ def _less_work(command: str) -> list[str]:
 def test_the_commands_for_your_own_records_work(tmp_path: Path) -> None:
     succeed("training", "simulate", "--subjects", "80", "--out", "cohort", cwd=tmp_path)
     _write_table(tmp_path / "measurements.csv", tmp_path / "cohort")
-    *prepare, serve = _section("Your own records")
+    *prepare, serve = OWN_RECORDS.commands()
     for command in prepare:
         succeed(*_less_work(command), cwd=tmp_path)
     _serve(serve, cwd=tmp_path)
@@ -140,7 +154,7 @@ def _serve(command: str, *, cwd: Path) -> None:
 
 def test_the_commands_for_another_version_work(tiny_artifact: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_artifact, tmp_path / "artifacts" / "icu")
-    add, activate, serve = _section("Another version")
+    add, activate, serve = REGISTRY.commands()
     for command in (add, activate):
         succeed(*shlex.split(command)[2:], cwd=tmp_path)
     _serve(serve, cwd=tmp_path)
@@ -154,16 +168,18 @@ def jobs_folder(tiny_artifact: Path, tmp_path: Path) -> Path:
 
 
 def test_the_command_of_a_job_works(jobs_folder: Path) -> None:
-    impute, *_ = _section("Years of stays at once")
+    [impute] = JOBS.commands("Without a server")
     succeed(*shlex.split(impute)[2:], cwd=jobs_folder)
     table = pd.read_parquet(jobs_folder / "filled" / "parts")
     assert table["subject_id"].nunique() == 20
 
 
-def test_a_job_is_submitted_watched_and_downloaded_by_curl(jobs_folder: Path) -> None:
+def test_a_job_is_submitted_watched_and_downloaded_and_a_request_asked_by_curl(
+    jobs_folder: Path,
+) -> None:
     if shutil.which("curl") is None:
         pytest.skip("no curl")
-    _, serve, submit, watch, download = _section("Years of stays at once")
+    serve, submit, watch, download = JOBS.commands("As a service")
     port = free_port()
 
     def curl(command: str, job: str = "") -> str:
@@ -180,10 +196,20 @@ def test_a_job_is_submitted_watched_and_downloaded_by_curl(jobs_folder: Path) ->
             *_, last = [line for line in curl(watch, job).splitlines() if line.startswith("data")]
             assert json.loads(last.removeprefix("data: "))["state"] == "succeeded"
             curl(download, job)
+            (jobs_folder / "request.json").write_text(INTERFACE.shown("A request", "json"))
+            [ask] = INTERFACE.commands()
+            _check_the_example(json.loads(curl(ask)))
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
     assert pd.read_parquet(jobs_folder / "filled.parquet")["subject_id"].nunique() == 20
+
+
+def _check_the_example(answer: Any) -> None:
+    """The example of the interface page is answered, and warned of as the page says."""
+    [series] = answer["series"]
+    assert list(series["variables"]) == ["HR", "MAP"]
+    assert "unknown_variable" in {warning["code"] for warning in series["warnings"]}
 
 
 def test_the_commands_behind_the_figures_work(data_root: Path, tmp_path: Path) -> None:
@@ -192,6 +218,6 @@ def test_the_commands_behind_the_figures_work(data_root: Path, tmp_path: Path) -
         pytest.skip(f"no raw PhysioNet 2012 files at {source}")
     for name in ("set-a", "set-b"):
         shutil.copytree(source, tmp_path / name)
-    for command in _section("How good it is"):
+    for command in RESULTS.commands():
         succeed(*_less_work(command), cwd=tmp_path)
     assert (tmp_path / "reports" / "imputation" / "report.html").is_file()
