@@ -75,7 +75,7 @@ def _expected(predictor: Predictor, one: Json) -> tuple[Prediction, ...]:
     predictions = []
     for series in read.good:
         assert series.query is not None
-query = Query.grid([series.query.times_hours], [np.array(series.query.channels)])
+        query = Query.grid([series.query.times_hours], [np.array(series.query.channels)])
         context = Cohort.from_series(series.pieces)
         predictions.append(predictor.predict(Request(context, query, quantile_levels=LEVELS)))
     return tuple(predictions)
