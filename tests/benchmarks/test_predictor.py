@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from model.artifact import load_artifact
-from model.data.batch import Query
-from model.data.series import Cohort, offsets_from_counts
+from model.data.query import Query
+from model.data.series import Cohort
 from model.runtime.backends import load_predictor
 from model.runtime.predictor import Request
 from tests.catalogues import CHALLENGE
@@ -26,15 +26,7 @@ def _request(cohort: Cohort) -> Request:
     channels = np.array(
         [CHALLENGE.channel(name) for name in ("HR", "MAP", "Temp", "Lactate", "GCS")]
     )
-    per_series = len(TIMES_HOURS) * len(channels)
-    return Request(
-        cohort,
-        Query(
-            offsets_from_counts(np.full(len(cohort), per_series)),
-            np.tile(np.repeat(TIMES_HOURS, len(channels)), len(cohort)),
-            np.tile(channels, len(TIMES_HOURS) * len(cohort)),
-        ),
-    )
+    return Request(cohort, Query.grid([TIMES_HOURS] * len(cohort), [channels] * len(cohort)))
 
 
 @pytest.mark.benchmark

@@ -39,6 +39,7 @@ def test_every_path_and_every_target_of_make_exists() -> None:
 
 
 def test_every_folder_of_the_map_exists() -> None:
+    root = REPOSITORY
     lines = PAGE.shown("Where does my change go", "text").splitlines()
     for line in lines:
         inside = line.startswith("  ")

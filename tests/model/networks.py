@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from model.config import LatentODEConfig
-from model.data.batch import Query, build_batch
+from model.data.batch import build_batch
 from model.data.normalization import Normalization
-from model.data.series import Cohort, offsets_from_counts
+from model.data.query import Query
+from model.data.series import Cohort
 from model.latent_ode import LatentODE, LatentODEOutput
 from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
@@ -49,12 +50,7 @@ def random_network(seed: int = 1, *, std: float = 0.2, **changes: object) -> Lat
 
 def grid_query(num_series: int, times: np.ndarray, channels: tuple[int, ...]) -> Query:
     """Ask every series for some channels at some times."""
-    per_series = len(times) * len(channels)
-    return Query(
-        offsets_from_counts(np.full(num_series, per_series)),
-        np.tile(np.repeat(times, len(channels)), num_series),
-        np.tile(np.array(channels), len(times) * num_series),
-    )
+    return Query.grid([times] * num_series, [np.array(channels)] * num_series)
 
 
 def answer(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from model.data.batch import Query
+from model.data.query import Query
 from model.decoder import DecodedQueries
 from model.elbo import BoundParts, Targets, bound_parts, log_likelihood
 from model.latent_ode import LatentODEOutput
@@ -321,6 +321,6 @@ def _targets(query: Query) -> Targets:
     standardized = NORMALIZATION.apply(values, query.channels)
     ends = NORMALIZATION.interval(values, query.channels)
     middle, start, end = (torch.from_numpy(array).float() for array in (standardized, *ends))
-    series = torch.from_numpy(np.repeat(np.arange(len(COHORT)), np.diff(query.offsets)))
+    series = torch.from_numpy(query.series_of_queries)
     ones, zeros = torch.ones(len(values)), torch.zeros(len(values))
     return Targets(middle, start, end, ones, ones, series, zeros)

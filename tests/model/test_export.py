@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from model.artifact import Artifact, load_artifact
-from model.data.batch import Batch, Query, build_batch
+from model.data.batch import Batch, build_batch
+from model.data.query import Query
 from model.data.series import Cohort, offsets_from_counts
 from model.errors import ArtifactError
 from model.export import LARGEST_ERROR, measure_parity
@@ -33,7 +34,7 @@ def artifact(tiny_onnx_artifact: Path) -> Artifact:
 def cohort_and_query(num_series: int, num_queries: int) -> tuple[Cohort, Query]:
     """Ask before, inside and far after the record."""
     generator = np.random.default_rng(num_series)
-    query = Query(
+    query = Query.of_pairs(
         offsets_from_counts(np.full(num_series, num_queries)),
         generator.uniform(-5, 70, num_series * num_queries),
         generator.integers(0, len(CHALLENGE), num_series * num_queries),
@@ -105,7 +106,7 @@ def test_both_backends_give_the_same_answer_for_the_same_seed(artifact: Artifact
 
 def test_no_query_at_all_is_answered(artifact: Artifact) -> None:
     context, _ = cohort_and_query(2, 1)
-    nothing = Query(np.zeros(3, dtype=int), np.empty(0), np.empty(0, dtype=int))
+    nothing = Query.grid([np.empty(0)] * 2, [np.array([14])] * 2)
     noise = summary_noise(artifact.config.latent_dim, np.random.default_rng(0))
     found, expected = (
         decode(network, artifact.normalization, context, nothing, noise)
@@ -121,13 +122,8 @@ def test_alone_and_together_are_the_same_answer(artifact: Artifact) -> None:
     together = predictor.predict(Request(context, query))
     deviation = np.sqrt(together.latent_variance + together.observation_variance)
     for index in range(len(context)):
-        own = slice(*query.offsets[index : index + 2])
-        alone = predictor.predict(
-            Request(
-                context.select(np.array([index])),
-                Query(np.array([0, 6]), query.times_hours[own], query.channels[own]),
-            )
-        )
+        chosen, own = np.array([index]), slice(*query.query_offsets[index : index + 2])
+        alone = predictor.predict(Request(context.select(chosen), query.select(chosen)))
         moved = np.abs(alone.mean - together.mean[own]) / deviation[own]
         assert moved.max() < 1e-5
 

@@ -22,7 +22,7 @@ def questions(seed: int) -> Questions:
 def golden(seed: int) -> Golden:
     asked = questions(seed)
     generator = np.random.default_rng([seed, 1])
-    size = len(asked.query.times_hours)
+    size = asked.query.num_queries
     return Golden(
         asked,
         generator.normal(size=size),
@@ -54,7 +54,7 @@ def test_series_differ_in_length_and_are_asked_inside_and_after(seed: int) -> No
     assert 4 <= len(set(counts.tolist())) <= 6
     assert min(counts) == 1
     assert max(counts) > 100
-    owner = np.repeat(np.arange(len(counts)), np.diff(asked.query.offsets))
+    owner = asked.query.series_of_points
     first = asked.context.times_hours[asked.context.offsets[:-1]][owner]
     last = asked.context.times_hours[asked.context.offsets[1:] - 1][owner]
     times = asked.query.times_hours

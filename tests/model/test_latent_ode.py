@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.data.batch import FARTHEST_HOURS, Query, build_batch
+from model.data.batch import FARTHEST_HOURS, build_batch
+from model.data.query import Query
 from model.data.series import Cohort
 from model.data.windows import forecast_masks
 from model.decoder import DecodedQueries
@@ -87,7 +88,7 @@ def test_one_query_asked_twice_gets_one_answer(network: LatentODE) -> None:
 def test_a_common_shift_of_times_changes_no_bit(network: LatentODE) -> None:
     shifted = replace(COHORT, times_hours=COHORT.times_hours + 8765.4321)
     query = _query()
-    moved = Query(query.offsets, query.times_hours + 8765.4321, query.channels)
+    moved = replace(query, times_hours=query.times_hours + 8765.4321)
     assert torch.equal(_answers(network, COHORT, query), _answers(network, shifted, moved))
 
 
@@ -132,8 +133,7 @@ def _moved_by_the_future(network: LatentODE, time: float, *, remove: bool) -> Te
     else:
         changed = replace(COHORT, values=np.where(is_later, COHORT.values * 1.3, COHORT.values))
     query = _query(np.array([0.0, 0.3 * time, time]), (14, 18, 10, 3))
-    owners = np.repeat(np.arange(len(COHORT)), np.diff(query.offsets))
-    asked = Query(query.offsets, query.times_hours + origins[owners], query.channels)
+    asked = replace(query, times_hours=query.times_hours + origins[query.series_of_points])
     found, expected = (_answers(network, cohort, asked) for cohort in (changed, COHORT))
     return (found - expected).abs().amax()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from model.data.batch import Query
+from model.data.query import Query
 from model.data.series import Cohort
 from model.runtime.predictor import Prediction, Predictor, Request
 from service.inference.query import Reach
@@ -38,7 +38,8 @@ class Case:
             assert answered["subject_id"] == asked["subject_id"]
             rows = [_row(one) for one in answered["variables"].values()]
             assert list(answered["variables"]) == asked["query"]["variables"]
-            found = np.concatenate(rows, axis=1)
+            # Variable by variable on the wire, time by time from the predictor.
+            found = np.stack(rows, axis=-1).reshape(len(rows[0]), -1)
             variance = expected.latent_variance + expected.observation_variance
             deviation = np.sqrt(variance)
             right = np.vstack([expected.mean, deviation, expected.quantiles])
@@ -74,12 +75,7 @@ def _expected(predictor: Predictor, one: Json) -> tuple[Prediction, ...]:
     predictions = []
     for series in read.good:
         assert series.query is not None
-        times, channels = series.query.times_hours, np.array(series.query.channels)
-        query = Query(
-            np.array([0, series.query.num_points]),
-            np.tile(times, len(channels)),
-            np.repeat(channels, len(times)),
-        )
+        query = Query.grid([series.query.times_hours], [np.array(series.query.channels)])
         context = Cohort.from_series(series.pieces)
         predictions.append(predictor.predict(Request(context, query, quantile_levels=LEVELS)))
     return tuple(predictions)

@@ -28,7 +28,7 @@ class EchoingPredictor:
 
     def predict(self, request: Request) -> Prediction:
         self.asked.append(request)
-        times = request.query.times_hours
+        times = request.query.times_hours[request.query.points_of_queries]
         nothing = np.zeros_like(times)
         return Prediction(
             mean=times,
@@ -43,15 +43,18 @@ class EchoingPredictor:
         )
 
 
-def question(last_hours: float, query_hours: list[float]) -> Question:
+def question(last_hours: float, query_hours: list[float], num_channels: int) -> Question:
     context = Series(
         "p", np.array([0.0, last_hours]), np.array([14, 14]), np.array([80.0, 90.0]), np.empty(0)
     )
-    return Question(context, np.array(query_hours), np.full(len(query_hours), 14))
+    return Question(context, np.array(query_hours), np.arange(num_channels))
 
 
 QUESTIONS = st.builds(
-    question, st.floats(1, 500), st.lists(st.floats(-160, 660), min_size=1, max_size=30)
+    question,
+    st.floats(1, 500),
+    st.lists(st.floats(-160, 660), min_size=1, max_size=30),
+    st.integers(1, 3),
 )
 
 
@@ -62,11 +65,12 @@ def test_every_part_is_bounded_and_every_answer_is_at_its_place(
     predictor = EchoingPredictor()
     answers = ask(predictor, questions, Options((0.5,), num_samples, 0))
     for answer, asked in zip(answers, questions, strict=True):
-        np.testing.assert_array_equal(answer.mean, asked.times_hours)
+        expected = np.repeat(asked.times_hours, len(asked.channels))
+        np.testing.assert_array_equal(answer.mean, expected)
     remaining = iter(questions)
     for request in predictor.asked:
         part = [next(remaining) for _ in range(len(request.context))]
         hours = max(one.span_hours for one in part)
         if len(part) > 1:
             assert hours * len(part) * (num_samples + NUM_DRAWS) <= MOST_DRAWN_HOURS
-            assert len(request.query.times_hours) * num_samples <= MOST_SAMPLES
+            assert request.query.num_queries * num_samples <= MOST_SAMPLES

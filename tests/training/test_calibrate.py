@@ -9,7 +9,7 @@ import torch
 
 from model.artifact import Artifact, load_artifact
 from model.calibration import MIN_SUBJECTS, Calibration
-from model.data.batch import Query
+from model.data.query import Query
 from model.latent_ode import LatentODE
 from model.runtime.backends import load_predictor
 from model.runtime.predictor import Request

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data.batch import Query
 from model.data.normalization import Normalization
+from model.data.query import Query
 from model.data.windows import Window
 from model.runtime.predictor import Request
 from tests.catalogues import CHALLENGE

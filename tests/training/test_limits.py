@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.data.batch import Query, build_batch
+from model.data.batch import build_batch
 from model.data.normalization import Normalization
+from model.data.query import Query
 from model.data.series import AT_OR_BELOW, MEASURED, Cohort, offsets_from_counts
 from model.data.variables import Catalogue, Static, Variable
 from model.elbo import log_likelihood
@@ -101,7 +102,7 @@ class Learned:
             np.full((1, 1), np.nan),
             np.full(3, side, dtype=np.int8),
         )
-        query = Query(np.array([0, 1]), np.array([6.0]), np.zeros(1, dtype=np.int64))
+        query = Query.grid([np.array([6.0])], [np.zeros(1, dtype=np.int64)])
         batch = build_batch(context, query, NORMALIZATION, knot_hours=CONFIG.knot_hours)
         with torch.no_grad():
             output = self.network(batch.map(torch.from_numpy), torch.zeros(1, 1, CONFIG.latent_dim))

@@ -5,8 +5,8 @@ from typing import final
 
 import numpy as np
 
-from model.data.batch import Query
-from model.data.series import Cohort, Series, offsets_from_counts
+from model.data.query import Query
+from model.data.series import Cohort, Series
 from model.runtime.predictor import Request
 from tests.benchmarks.serve.bodies import TIMES_HOURS, VARIABLES
 from tests.catalogues import CHALLENGE
@@ -30,13 +30,8 @@ class Workload:
         """Ask about the first stays; where there are too few, they come again."""
         context = self._stays.select(np.arange(num_series) % len(self._stays))
         channels = np.array([CHALLENGE.channel(name) for name in VARIABLES])
-        times = np.tile(TIMES_HOURS, len(channels))
-        query = Query(
-            offsets_from_counts(np.full(num_series, len(times))),
-            np.tile(times, num_series),
-            np.tile(np.repeat(channels, len(TIMES_HOURS)), num_series),
-        )
-        return Request(context, query)
+        times = np.array(TIMES_HOURS)
+        return Request(context, Query.grid([times] * num_series, [channels] * num_series))
 
 
 def _first_day(series: Series) -> Series:

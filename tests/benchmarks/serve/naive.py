@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from model.artifact import load_artifact
-from model.data.batch import Query
+from model.data.query import Query
 from model.data.series import Cohort, Series
 from model.runtime.backends import load_predictor
 from model.runtime.predictor import Request
@@ -75,13 +75,13 @@ def make_app(artifact_dir: Path) -> FastAPI:
             np.full(len(catalogue.statics), np.nan),
         )
         times, names = one.query.times, one.query.variables
-        channels = np.repeat([catalogue.channel(name) for name in names], len(times))
-        query = Query(np.array([0, len(channels)]), np.tile(times, len(names)), channels)
+        channels = np.array([catalogue.channel(name) for name in names])
+        query = Query.grid([np.array(times)], [channels])
         found = predictor.predict(Request(Cohort.from_series([context]), query))
         deviation = np.sqrt(found.latent_variance + found.observation_variance)
         answers = {}
         for place, name in enumerate(names):
-            own = slice(place * len(times), (place + 1) * len(times))
+            own = slice(place, None, len(names))
             levels = zip(("0.05", "0.5", "0.95"), found.quantiles[:, own], strict=True)
             answers[name] = Variable(
                 mean=found.mean[own].tolist(),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.calibration import GAP_EDGES_HOURS, Surroundings
 from model.calibration.cells import CELLS_PER_CHANNEL, parent_groups
-from model.data.batch import Query
+from model.data.query import Query
 from model.data.series import offsets_from_counts
 from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
@@ -20,7 +20,7 @@ NUM_CHANNELS = len(CHALLENGE)
 def random_query(num_series: int, generator: np.random.Generator) -> Query:
     counts = generator.integers(0, 12, num_series)
     total = int(counts.sum())
-    return Query(
+    return Query.of_pairs(
         offsets_from_counts(counts),
         np.round(generator.uniform(-5, 70, total), 3),
         generator.integers(0, NUM_CHANNELS, total),
@@ -35,8 +35,9 @@ def test_the_gap_is_the_distance_to_the_nearest_own_observation(seed: int) -> No
     found = Surroundings.of(cohort, query, NUM_CHANNELS)
     position = 0
     for index, series in enumerate(cohort):
-        for place in range(query.offsets[index], query.offsets[index + 1]):
-            time, channel = query.times_hours[place], query.channels[place]
+        for place in range(*query.query_offsets[index : index + 2]):
+            time = query.times_hours[query.points_of_queries[place]]
+            channel = query.channels[place]
             own = series.times_hours[series.channels == channel]
             expected = np.min(np.abs(own - time), initial=np.inf)
             assert found.gap_hours[position] == pytest.approx(expected, abs=1e-8)
@@ -50,10 +51,8 @@ def test_a_series_does_not_depend_on_the_others() -> None:
     cohort, query = random_cohort(5, generator), random_query(5, generator)
     together = Surroundings.of(cohort, query, NUM_CHANNELS)
     for index in range(5):
-        own = slice(query.offsets[index], query.offsets[index + 1])
-        alone = Query(
-            np.array([0, own.stop - own.start]), query.times_hours[own], query.channels[own]
-        )
+        own = slice(*query.query_offsets[index : index + 2])
+        alone = query.select(np.array([index]))
         found = Surroundings.of(cohort.select([index]), alone, NUM_CHANNELS)
         np.testing.assert_array_equal(found.gap_hours, together.gap_hours[own])
         np.testing.assert_array_equal(found.cells, together.cells[own])
@@ -61,7 +60,7 @@ def test_a_series_does_not_depend_on_the_others() -> None:
 
 def test_no_query_has_no_surroundings() -> None:
     cohort = random_cohort(2, np.random.default_rng(2))
-    none = Query(np.zeros(3, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.int64))
+    none = Query.grid([np.empty(0)] * 2, [np.array([14])] * 2)
     assert len(Surroundings.of(cohort, none, NUM_CHANNELS).cells) == 0
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.data.batch import LARGEST_INPUT, SOLVER_BLOCK, Batch, Query, build_batch, num_knots
+from model.data.batch import LARGEST_INPUT, SOLVER_BLOCK, Batch, build_batch, num_knots
 from model.data.cells import AFTER, BEFORE
 from model.data.neighborhoods import Neighborhoods
 from model.data.normalization import Normalization
 from model.data.own_records import OwnRecords
+from model.data.query import Query
 from model.data.series import Cohort, offsets_from_counts
 from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
@@ -18,18 +19,19 @@ COHORT = random_cohort(7, np.random.default_rng(5))
 NORMALIZATION = Normalization.fit(COHORT, CHALLENGE)
 
 
-def _query(cohort: Cohort, generator: np.random.Generator, num_queries: int = 25) -> Query:
+def _query(cohort: Cohort, generator: np.random.Generator, num_points: int = 25) -> Query:
     """Ask at random times, at observation times and outside the record, in no order."""
-    times, channels = [], []
+    times = []
     for series in cohort:
-        own = generator.choice(series.times_hours, num_queries // 2)
-        free = generator.uniform(-3, 60, num_queries - len(own))
+        own = generator.choice(series.times_hours, num_points // 2)
+        free = generator.uniform(-3, 60, num_points - len(own))
         times.append(generator.permutation(np.concatenate([own, free])))
-        channels.append(generator.integers(0, len(CHALLENGE), num_queries))
+    counts = generator.integers(1, 4, num_points * len(cohort))
     return Query(
-        offsets_from_counts(np.full(len(cohort), num_queries)),
+        offsets_from_counts(np.full(len(cohort), num_points)),
         np.concatenate(times),
-        np.concatenate(channels),
+        offsets_from_counts(counts),
+        generator.integers(0, len(CHALLENGE), counts.sum()),
     )
 
 
@@ -66,10 +68,8 @@ def _assert_nearest(
 
 def test_points_know_the_nearest_values_on_either_side(batch: "Batch[np.ndarray]") -> None:
     for index in range(len(COHORT)):
-        for entry in range(QUERY.offsets[index], QUERY.offsets[index + 1]):
-            _assert_nearest(
-                batch.points, batch.query_points[entry], index, QUERY.times_hours[entry]
-            )
+        for point in range(*QUERY.point_offsets[index : index + 2]):
+            _assert_nearest(batch.points, point, index, QUERY.times_hours[point])
 
 
 def test_knots_know_the_nearest_values_on_either_side(batch: "Batch[np.ndarray]") -> None:
@@ -104,20 +104,25 @@ def test_knots_depend_on_the_context_alone(batch: "Batch[np.ndarray]") -> None:
 
 
 def test_every_query_finds_its_own_time_and_series(batch: "Batch[np.ndarray]") -> None:
-    owners = np.repeat(np.arange(len(COHORT)), np.diff(QUERY.offsets))
+    owners = QUERY.series_of_points
     origins = COHORT.times_hours[COHORT.offsets[:-1]][owners]
-    assert np.array_equal(batch.point_series[batch.query_points], owners)
-    np.testing.assert_allclose(
-        batch.point_times[batch.query_points], QUERY.times_hours - origins, atol=1e-5
-    )
+    assert np.array_equal(batch.point_series, owners)
+    assert np.array_equal(batch.query_points, QUERY.points_of_queries)
+    np.testing.assert_allclose(batch.point_times, QUERY.times_hours - origins, atol=1e-5)
     assert np.array_equal(batch.query_channels, QUERY.channels)
 
 
-def test_a_point_is_a_distinct_time_of_a_series(batch: "Batch[np.ndarray]") -> None:
-    owners = np.repeat(np.arange(len(COHORT)), np.diff(QUERY.offsets))
-    distinct = set(zip(owners, QUERY.times_hours, strict=True))
-    assert len(batch.point_times) == len(distinct) < len(QUERY.times_hours)
-    assert np.array_equal(np.unique(batch.query_points), np.arange(len(distinct)))
+def test_a_point_is_a_time_of_a_series_as_it_is_asked(batch: "Batch[np.ndarray]") -> None:
+    """One that is asked twice is two points, about which the same is said."""
+    assert len(batch.point_times) == len(QUERY.times_hours) < QUERY.num_queries
+    _, first, owners = np.unique(
+        np.stack([QUERY.series_of_points, QUERY.times_hours]),
+        axis=1,
+        return_index=True,
+        return_inverse=True,
+    )
+    assert len(first) < len(QUERY.times_hours)
+    _assert_equal(_rows(batch.points, first[owners]), batch.points)
 
 
 def test_arrays_have_the_sizes_and_types_of_their_levels(batch: "Batch[np.ndarray]") -> None:
@@ -138,27 +143,29 @@ def test_arrays_have_the_sizes_and_types_of_their_levels(batch: "Batch[np.ndarra
         assert getattr(batch, name).dtype == np.int64, name
 
 
-def test_points_are_distinct_and_in_order_however_a_query_goes_through_them() -> None:
-    times, channels = np.array([1.0, 2.0, 2.5]), np.array([3, 5])
-    offsets = offsets_from_counts(np.full(len(COHORT), 6))
-    by_point = (np.repeat(times, 2), np.tile(channels, 3))
-    by_channel = (np.tile(times, 2), np.repeat(channels, 3))
-    expected, found = (
-        build_batch(
-            COHORT,
-            Query(offsets, *(np.tile(column, len(COHORT)) for column in columns)),
-            NORMALIZATION,
-        )
-        for columns in (by_point, by_channel)
+def test_the_same_is_said_of_a_query_however_points_are_gone_through() -> None:
+    times, channels, size = np.array([1.0, 2.5, 2.0]), np.array([3, 5]), len(COHORT)
+    by_point = Query.grid([times] * size, [channels] * size)
+    by_channel = Query.of_pairs(
+        offsets_from_counts(np.full(size, 6)),
+        np.tile(np.tile(times, 2), size),
+        np.tile(np.repeat(channels, 3), size),
     )
-    assert len(expected.point_times) == 3 * len(COHORT)
-    np.testing.assert_array_equal(found.point_series, expected.point_series)
-    np.testing.assert_array_equal(found.point_times, expected.point_times)
-    for batch in (expected, found):
-        pairs = np.stack([batch.query_points, batch.query_channels])
-        assert len(np.unique(pairs, axis=1).T) == 6 * len(COHORT)
-    order = np.array([0, 2, 4, 1, 3, 5])
-    np.testing.assert_array_equal(found.query_points[:6], expected.query_points[:6][order])
+    expected, found = (
+        build_batch(COHORT, query, NORMALIZATION) for query in (by_point, by_channel)
+    )
+    assert len(expected.point_times) == 3 * size
+    assert len(found.point_times) == 6 * size
+    order = np.arange(6 * size).reshape(size, 3, 2).swapaxes(1, 2).ravel()
+    np.testing.assert_array_equal(found.query_channels, expected.query_channels[order])
+    points = expected.query_points[order]
+    for name in ("point_series", "point_times"):
+        np.testing.assert_array_equal(
+            getattr(found, name)[found.query_points], getattr(expected, name)[points]
+        )
+    _assert_equal(_rows(found.points, found.query_points), _rows(expected.points, points))
+    _assert_equal(found.records, expected.records.map(lambda array: array[order]))
+    _assert_equal(found.knots, expected.knots)
 
 
 def test_a_map_reaches_every_array(batch: "Batch[np.ndarray]") -> None:
@@ -197,22 +204,17 @@ def test_causally_nothing_is_said_about_the_future() -> None:
 def test_a_common_shift_of_all_times_changes_no_bit(shift: float, is_causal: bool) -> None:
     made = build_batch(COHORT, QUERY, NORMALIZATION, is_causal=is_causal)
     cohort = replace(COHORT, times_hours=COHORT.times_hours + shift)
-    query = Query(QUERY.offsets, QUERY.times_hours + shift, QUERY.channels)
+    query = replace(QUERY, times_hours=QUERY.times_hours + shift)
     _assert_equal(build_batch(cohort, query, NORMALIZATION, is_causal=is_causal), made)
 
 
 def test_a_series_alone_has_the_features_that_it_has_in_company(batch: "Batch[np.ndarray]") -> None:
     for index in range(len(COHORT)):
-        chosen = slice(QUERY.offsets[index], QUERY.offsets[index + 1])
-        query = Query(
-            np.array([0, chosen.stop - chosen.start]),
-            QUERY.times_hours[chosen],
-            QUERY.channels[chosen],
-        )
+        query = QUERY.select(np.array([index]))
         alone = build_batch(COHORT.select([index]), query, NORMALIZATION)
-        mine = batch.query_points[chosen]
-        assert np.array_equal(alone.point_times[alone.query_points], batch.point_times[mine])
-        _assert_equal(_rows(alone.points, alone.query_points), _rows(batch.points, mine))
+        mine = slice(*QUERY.point_offsets[index : index + 2])
+        assert np.array_equal(alone.point_times, batch.point_times[mine])
+        _assert_equal(alone.points, _rows(batch.points, mine))
         _assert_equal(alone.knots, _rows(batch.knots, np.flatnonzero(batch.knot_series == index)))
 
 
@@ -225,13 +227,15 @@ def test_an_empty_series_is_refused() -> None:
 
 
 def test_no_queries_are_no_points() -> None:
-    nothing = Query(np.zeros(len(COHORT) + 1, dtype=int), np.zeros(0), np.zeros(0, dtype=int))
+    nothing = Query.grid([np.empty(0)] * len(COHORT), [np.array([3])] * len(COHORT))
     made = build_batch(COHORT, nothing, NORMALIZATION)
     assert made.points.means.shape == (0, len(CHALLENGE))
     assert len(made.query_channels) == 0
 
 
-def _rows(around: "Neighborhoods[np.ndarray]", rows: np.ndarray) -> "Neighborhoods[np.ndarray]":
+def _rows(
+    around: "Neighborhoods[np.ndarray]", rows: np.ndarray | slice
+) -> "Neighborhoods[np.ndarray]":
     return around.map(lambda array: array[rows])
 
 

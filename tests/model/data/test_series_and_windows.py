@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.data.batch import Query
+from model.data.query import Query
 from model.data.rolling import WINDOW_HOURS, roll
-from model.data.series import Cohort, Series, censoring_of, offsets_from_counts
+from model.data.series import Cohort, Series, censoring_of
 from model.data.windows import cut_spans, forecast_masks, hidden_cells_masks, queryable
 from tests.catalogues import CHALLENGE
 from tests.series import random_cohort
@@ -103,16 +103,20 @@ def test_cutting_spans_keeps_every_observation_in_windows_of_the_length() -> Non
 
 
 def _ask(cohort: Cohort, times: list[np.ndarray]) -> Query:
-    counts = np.array([len(part) for part in times])
-    channels = np.zeros(counts.sum(), dtype=np.int64)
-    return Query(offsets_from_counts(counts), np.concatenate(times), channels)
+    return Query.grid(times, [np.array([0, 3])] * len(cohort))
+
+
+def _of_queries(query: Query, name: str) -> np.ndarray:
+    if name == "channels":
+        return query.channels
+    return query.times_hours[query.points_of_queries]
 
 
 def test_short_series_pass_through_rolling_unchanged() -> None:
     query = _ask(COHORT, [np.array([1.0, 70.0])] * len(COHORT))
     rolled = roll(COHORT, query)
     np.testing.assert_array_equal(rolled.context.values, COHORT.values)
-    np.testing.assert_array_equal(rolled.positions, np.arange(2 * len(COHORT)))
+    np.testing.assert_array_equal(rolled.positions, np.arange(4 * len(COHORT)))
 
 
 def test_every_query_of_a_long_series_gets_one_window_around_it() -> None:
@@ -120,13 +124,16 @@ def test_every_query_of_a_long_series_gets_one_window_around_it() -> None:
     times = [generator.uniform(-5, 330, 50) for _ in LONG]
     query = _ask(LONG, times)
     rolled = roll(LONG, query)
-    assert sorted(rolled.positions) == list(range(len(query.times_hours)))
-    np.testing.assert_array_equal(query.times_hours[rolled.positions], rolled.query.times_hours)
+    assert sorted(rolled.positions) == list(range(query.num_queries))
+    for name in ("times_hours", "channels"):
+        np.testing.assert_array_equal(
+            _of_queries(query, name)[rolled.positions], _of_queries(rolled.query, name)
+        )
     for window, owner, start, stop in zip(
         rolled.context,
         rolled.owners,
-        rolled.query.offsets[:-1],
-        rolled.query.offsets[1:],
+        rolled.query.point_offsets[:-1],
+        rolled.query.point_offsets[1:],
         strict=True,
     ):
         assert window.times_hours[-1] - window.times_hours[0] <= WINDOW_HOURS
@@ -139,13 +146,13 @@ def test_every_query_of_a_long_series_gets_one_window_around_it() -> None:
 def test_the_window_of_a_query_does_not_depend_on_other_queries() -> None:
     times = np.linspace(0, 320, 40)
     together = roll(LONG, _ask(LONG, [times] * len(LONG)))
-    owner_of = np.repeat(np.arange(len(together.owners)), np.diff(together.query.offsets))
+    owner_of = together.query.series_of_queries
     for entry in range(0, len(together.positions), 7):
-        series, position = divmod(together.positions[entry], len(times))
+        series, position = divmod(together.positions[entry] // 2, len(times))
         asked: list[np.ndarray] = [np.empty(0)] * len(LONG)
         asked[series] = times[position : position + 1]
         alone = roll(LONG, _ask(LONG, asked))
-        mine = int(np.flatnonzero(np.diff(alone.query.offsets))[0])
+        mine = int(np.flatnonzero(alone.query.query_counts)[0])
         np.testing.assert_array_equal(
             alone.context[mine].values, together.context[owner_of[entry]].values
         )

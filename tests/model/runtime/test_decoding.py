@@ -10,7 +10,8 @@ from jaxtyping import Float
 
 from model.artifact import Artifact, load_artifact
 from model.config import LatentODEConfig
-from model.data.batch import Batch, Query
+from model.data.batch import Batch
+from model.data.query import Query
 from model.data.series import offsets_from_counts
 from model.runtime.decoding import Decoded, decode
 from model.runtime.network import Network, NetworkOutput
@@ -53,7 +54,7 @@ def artifact(tiny_artifact: Path) -> Artifact:
 def decoded(artifact: Artifact, network: Network) -> Decoded:
     generator = np.random.default_rng(5)
     size = len(COHORT) * PER_SERIES
-    query = Query(
+    query = Query.of_pairs(
         offsets_from_counts(np.full(len(COHORT), PER_SERIES)),
         generator.uniform(-3, 60, size),
         generator.integers(0, len(CHALLENGE), size),

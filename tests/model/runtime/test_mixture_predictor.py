@@ -9,8 +9,7 @@ from scipy import stats
 
 from model.artifact import Artifact, load_artifact
 from model.calibration import KNOTS, Calibration, LevelMaps
-from model.data.batch import Query
-from model.data.series import offsets_from_counts
+from model.data.query import Query
 from model.runtime.backends import load_predictor
 from model.runtime.predictor import Prediction, Request
 from tests.catalogues import CHALLENGE
@@ -21,11 +20,7 @@ SCORE = CHALLENGE.channel("GCS")
 TIMES = np.linspace(0, 60, 9)
 CHANNELS = np.array([CHALLENGE.channel(name) for name in ("HR", "SaO2", "GCS", "Lactate")])
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-QUERY = Query(
-    offsets_from_counts(np.full(3, len(TIMES) * len(CHANNELS))),
-    np.tile(np.repeat(TIMES, len(CHANNELS)), 3),
-    np.tile(CHANNELS, len(TIMES) * 3),
-)
+QUERY = Query.grid([TIMES] * 3, [CHANNELS] * 3)
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from model.artifact import Artifact, load_artifact
-from model.data.batch import Query
-from model.data.series import offsets_from_counts
+from model.data.query import Query
 from model.errors import ArtifactError
 from model.runtime.backends import load_predictor
 from model.runtime.predictor import Prediction, Request
@@ -31,11 +30,7 @@ SECONDS = 60.0
 COHORT = random_cohort(3, np.random.default_rng(0))
 TIMES_HOURS = np.linspace(0.0, 60.0, 9)
 CHANNELS = np.array([CHALLENGE.channel(name) for name in ("HR", "GCS", "Lactate")])
-QUERY = Query(
-    offsets_from_counts(np.full(3, len(TIMES_HOURS) * len(CHANNELS))),
-    np.tile(np.repeat(TIMES_HOURS, len(CHANNELS)), 3),
-    np.tile(CHANNELS, len(TIMES_HOURS) * 3),
-)
+QUERY = Query.grid([TIMES_HOURS] * 3, [CHANNELS] * 3)
 REQUEST = Request(COHORT, QUERY, num_samples=4, seed=7)
 
 
