@@ -8,7 +8,7 @@ from model.data.variables import Kind
 
 
 class ModelState(StrEnum):
-    """Whether a version answers requests, and which ones."""
+    """Which requests a version answers."""
 
     ACTIVE = "active"
     """Every request that pins no version."""

@@ -181,7 +181,7 @@ def _assumed(records: Records) -> tuple[Remark, ...]:
     found = [one for one in records.remarks if one.code is RemarkCode.UNIT_ASSUMED]
     if not found:
         return ()
-    names = ", ".join(one.variable for one in found)
+    names = ", ".join(dict.fromkeys(one.variable for one in found))
     rows = sum(one.rows for one in found)
     message = f"no unit was given; each variable was read in its own unit: {names}"
     return (Remark(RemarkCode.UNIT_ASSUMED, message, rows, found[0].first_row),)
