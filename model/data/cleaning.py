@@ -167,15 +167,16 @@ def _judge(
     """Apply the rules about single rows in the order of `Reason`."""
     values = observations.values
     reasons = np.zeros(len(values), dtype=np.int8)
+    is_implausible = _is_outside(values, _believed(observations, ranges))
+    is_known = _is_known(observations, catalogue)
+    is_number, is_time = np.isfinite(values), np.isfinite(observations.times_hours)
+    if (is_known & is_time & is_number & ~is_implausible).all():
+        return reasons
     # The rule that comes first is written last.
-    for reason, is_wrong in (
-        (Reason.IMPLAUSIBLE_VALUE, _is_outside(values, _believed(observations, ranges))),
-        (Reason.INVALID_VALUE, ~np.isfinite(values)),
-        (Reason.INVALID_TIME, ~np.isfinite(observations.times_hours)),
-        (Reason.UNKNOWN_VARIABLE, ~_is_known(observations, catalogue)),
-    ):
-        if is_wrong.any():
-            reasons[is_wrong] = reason
+    reasons[is_implausible] = Reason.IMPLAUSIBLE_VALUE
+    reasons[~is_number] = Reason.INVALID_VALUE
+    reasons[~is_time] = Reason.INVALID_TIME
+    reasons[~is_known] = Reason.UNKNOWN_VARIABLE
     return reasons
 
 

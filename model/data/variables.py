@@ -251,11 +251,6 @@ class Catalogue:
         return np.array([variable.plausible_range for variable in self.variables]).reshape(-1, 2).T
 
     @cached_property
-    def widest_ranges(self) -> Float[np.ndarray, "bound channel"]:
-        """The lowest and the highest value of every channel that is plausible at some age."""
-        return np.array([variable.widest_range for variable in self.variables]).reshape(-1, 2).T
-
-    @cached_property
     def oldest_banded_years(self) -> float:
         """The age from which every range is that of adults; minus infinity if it always is."""
         bands = (band for variable in self.variables for band in variable.age_ranges)

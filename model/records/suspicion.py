@@ -25,7 +25,6 @@ _FAR: Final = 3.0
 _NEAR: Final = 2.0
 _LEAST: Final = 1e-12
 """Below this nothing has a logarithm."""
-_EVERYTHING: Final = np.array([[-np.inf], [np.inf]])
 # Of a column whose unit is written, fewer values are no column. Without a unit one is enough.
 _MIN_VALUES: Final = 5
 
@@ -63,10 +62,10 @@ def suspect_units(
     values = meanings.convert(numbers)[chosen]
     # Channel -1 takes the last column, which holds everything.
     channels = np.array([one.channel for one in meanings.found])
-    low, high = _plausible(catalogue)[:, channels][:, owners]
-    is_outside = (values < low) | (values > high)
+    lowest, highest, low, high = _bounds(catalogue)[:, channels][:, owners]
+    is_outside = (values < lowest) | (values > highest)
     suspected = set(owners[is_outside].tolist())
-    suspected |= set(_far_columns(meanings.found, owners, values, channels, catalogue))
+    suspected |= set(_far_columns(meanings.found, owners, values < low, values > high))
     found = []
     for pair in sorted(suspected):
         own = np.flatnonzero(owners == pair)
@@ -80,19 +79,17 @@ def suspect_units(
 def _far_columns(
     found: tuple[Meaning, ...],
     owners: Int[np.ndarray, " row"],
-    values: Float[np.ndarray, " row"],
-    channels: Int[np.ndarray, " pair"],
-    catalogue: Catalogue,
+    is_far_below: Bool[np.ndarray, " row"],
+    is_far_above: Bool[np.ndarray, " row"],
 ) -> Iterator[int]:
     """Name the pairs whose middle lies far from what is usual.
 
     The middle is the lower median. It is far above where all from it on are far above.
     """
-    low, high = _not_far(catalogue)[:, channels][:, owners]
     counts = np.bincount(owners, minlength=len(found))
     middles = (counts - 1) // 2
-    is_above = np.bincount(owners[values > high], minlength=len(found)) >= counts - middles
-    is_below = np.bincount(owners[values < low], minlength=len(found)) > middles
+    is_above = np.bincount(owners[is_far_above], minlength=len(found)) >= counts - middles
+    is_below = np.bincount(owners[is_far_below], minlength=len(found)) > middles
     for pair in np.flatnonzero((counts > 0) & (is_above | is_below)).tolist():
         if not found[pair].unit or counts[pair] >= _MIN_VALUES:
             yield pair
@@ -136,18 +133,16 @@ def _scale(variable: Variable) -> _Scale | None:
 
 
 @once_per_catalogue
-def _plausible(catalogue: Catalogue) -> Float[np.ndarray, "bound channel_plus_one"]:
-    return np.hstack([catalogue.widest_ranges, _EVERYTHING])
-
-
-@once_per_catalogue
-def _not_far(catalogue: Catalogue) -> Float[np.ndarray, "bound channel_plus_one"]:
-    """Return between which values nothing is far from what is usual."""
-    bounds = [
-        (-math.inf, math.inf) if one is None else (one.at(-_FAR), one.at(_FAR))
-        for one in _scales(catalogue)
+def _bounds(catalogue: Catalogue) -> Float[np.ndarray, "4 channel_plus_one"]:
+    """Return the widest plausible range, and between which values nothing is far from what is usual."""
+    everything = (-math.inf, math.inf)
+    usual = [
+        everything if one is None else (one.at(-_FAR), one.at(_FAR)) for one in _scales(catalogue)
     ]
-    return np.hstack([np.array(bounds).reshape(-1, 2).T, _EVERYTHING])
+    wide = [variable.widest_range for variable in catalogue]
+    return np.array(
+        [(*a, *b) for a, b in zip([*wide, everything], [*usual, everything], strict=True)]
+    ).T
 
 
 def _judge(

@@ -154,13 +154,12 @@ class _Values:
         is_flagged = np.zeros(size, dtype=bool)
         codes = np.full(size, -1)
         words: dict[str, int] = {}
-        for place, text in enumerate(values):
-            if isinstance(text, str):
-                read = read_value(text)
-                numbers[place] = read.number
-                comparators[place], is_flagged[place] = read.comparator, read.has_flag
-                if read.word is not None:
-                    codes[place] = words.setdefault(read.word, len(words))
+        for place in [place for place, kind in enumerate(map(type, values)) if kind is str]:
+            read = read_value(str(values[place]))
+            numbers[place] = read.number
+            comparators[place], is_flagged[place] = read.comparator, read.has_flag
+            if read.word is not None:
+                codes[place] = words.setdefault(read.word, len(words))
         return cls(
             np.array(numbers, dtype=float), comparators, Labels(codes, tuple(words)), is_flagged
         )
