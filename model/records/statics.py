@@ -102,7 +102,7 @@ def _range(
     static: Static, ages: Float[np.ndarray, " own"] | None
 ) -> tuple[Float[np.ndarray, " own"] | float, Float[np.ndarray, " own"] | float]:
     """Return the plausible range of each row by the age of its subject."""
-    if np.isnan(ages).all():
+    if ages is None or not static.age_ranges or np.isnan(ages).all():
         return static.plausible_range
     bounds = np.array([static.plausible_range_at(None if np.isnan(one) else one) for one in ages])
     return bounds[:, 0], bounds[:, 1]
