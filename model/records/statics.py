@@ -78,9 +78,7 @@ def read_statics(
         own = np.flatnonzero(rows.positions == position)
         numbers = _numbers(rows, own, static.categories, catalogue, position)
         subjects = rows.subjects[own]
-        low, high = static.plausible_range
-        if static.age_ranges and age is not None:
-            low, high = _range(static, values[subjects, age])
+        low, high = _range(static, None if age is None else values[subjects, age])
         faults = np.zeros(len(own), dtype=np.int8)
         is_sentinel = (numbers == _SENTINEL) & (low > _SENTINEL)
         is_good = (numbers >= low) & (numbers <= high) & ~is_sentinel
@@ -101,10 +99,10 @@ def read_statics(
 
 
 def _range(
-    static: Static, ages: Float[np.ndarray, " own"]
+    static: Static, ages: Float[np.ndarray, " own"] | None
 ) -> tuple[Float[np.ndarray, " own"] | float, Float[np.ndarray, " own"] | float]:
     """Return the plausible range of each row by the age of its subject."""
-    if np.isnan(ages).all():
+    if ages is None or not static.age_ranges or np.isnan(ages).all():
         return static.plausible_range
     bounds = np.array([static.plausible_range_at(None if np.isnan(one) else one) for one in ages])
     return bounds[:, 0], bounds[:, 1]
