@@ -52,7 +52,13 @@ class Deadline:
 
 
 def read_deadline(headers: Headers, *, limit_seconds: float) -> Deadline:
-    """Return the deadline of a request whose body has just been read."""
+    """Return the deadline of a request whose body has just been read.
+
+    Examples
+    --------
+    >>> read_deadline(Headers({"Prefer": "wait=10"}), limit_seconds=30.0).headers
+    {'Preference-Applied': 'wait=10'}
+    """
     wait = preferred_wait(headers.getlist("prefer"))
     if wait is None:
         return Deadline(limit_seconds)

@@ -65,6 +65,20 @@ def read_request(
     ------
     TooLargeError
         If the series together are beyond a limit.
+
+    Examples
+    --------
+    `catalogue` is that of a model:
+
+    >>> from service.inference.schemas import ForecastRequest
+    >>> rows = [{"time": 0.5, "variable": "HR", "value": 92}]
+    >>> one = {"observations": rows, "query": {"times": [6.0], "variables": ["HR"]}}
+    >>> body = ForecastRequest.model_validate({"series": [one]})
+    >>> read = read_request(
+    ...     body, catalogue=catalogue, settings=Settings(), reach=Reach.AFTER_AS_OF
+    ... )
+    >>> read.num_queries
+    1
     """
     series: Sequence[ImputeSeries] = body.series
     if len(series) > settings.max_series:

@@ -32,7 +32,7 @@ def test_every_entry_that_never_becomes_a_row_is_there() -> None:
 
 
 def test_every_remark_is_there() -> None:
-    found = dict(_table("What is remarked"))
+    found = dict(_table("Remarks"))
     assert set(found) == {*RemarkCode, FLAG_IGNORED, CLOCK_CHANGE, ORDINAL_IGNORED}
     for code in (FLAG_IGNORED, CLOCK_CHANGE):
         assert found[code] == explain_remark(code)

@@ -13,6 +13,8 @@ from tests.catalogues import CHALLENGE
     "name",
     [
         "app",
+        "inference.deadline",
+        "inference.requests",
         "jobs.account",
         "jobs.command_line.reading_options",
         "jobs.folder",
@@ -23,6 +25,7 @@ from tests.catalogues import CHALLENGE
         "openapi",
         "registry.loading",
         "registry.registry",
+        "serialization",
         "server",
         "slices",
         "wire",
