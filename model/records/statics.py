@@ -78,9 +78,8 @@ def read_statics(
         own = np.flatnonzero(rows.positions == position)
         numbers = _numbers(rows, own, static.categories, catalogue, position)
         subjects = rows.subjects[own]
-        low, high = static.plausible_range
-        if static.age_ranges and age is not None:
-            low, high = _range(static, values[subjects, age])
+        has_ages = bool(static.age_ranges) and age is not None
+        low, high = _range(static, values[subjects, age]) if has_ages else static.plausible_range
         faults = np.zeros(len(own), dtype=np.int8)
         is_sentinel = (numbers == _SENTINEL) & (low > _SENTINEL)
         is_good = (numbers >= low) & (numbers <= high) & ~is_sentinel
