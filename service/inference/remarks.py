@@ -121,8 +121,8 @@ def remarks_of(
         path = posted.path(table, int(posted.flagged[0]), "", at=at)
         message = "the number was used, the flag beside it was not"
         yield Remark(RemarkCode.FLAG_IGNORED, path, message, len(posted.flagged))
-    fates, of_statics = np.split(records.fates, [len(posted.observations)])
-    if of_statics.any():
+    fates = records.fates[: len(posted.observations)]
+    if records.fates[len(fates) :].any():
         yield from _statics(records, posted, table, catalogue, at=at)
     for code in np.flatnonzero(np.bincount(fates)).tolist():
         reason = Reason(code)
