@@ -156,7 +156,8 @@ def _judge(
     low, high = catalogue[meaning.channel].plausible_range
     scale = _scales(catalogue)[meaning.channel]
     ordered, outside = np.sort(raw), np.flatnonzero(is_outside)
-    middle = float(ordered[(len(raw) - 1) // 2] + ordered[len(raw) // 2]) / 2
+    # Halves first: the sum of two finite numbers may be none.
+    middle = float(ordered[(len(raw) - 1) // 2] / 2 + ordered[len(raw) // 2] / 2)
     before = 0.0 if scale is None else abs(scale.of(meaning.conversion(middle)))
     best: tuple[int, float, str, Int[np.ndarray, " fitting"], bool] | None = None
     for unit, change in _other_units(meaning.channel, catalogue):
