@@ -97,12 +97,7 @@ class Golden:
                     np.array(context["statics"], dtype=float),
                     np.array(context["censoring"], dtype=np.int8),
                 ),
-                Query(
-                    np.array(query["point_offsets"], dtype=np.int64),
-                    np.array(query["times_hours"], dtype=float),
-                    np.array(query["channel_offsets"], dtype=np.int64),
-                    np.array(query["channels"], dtype=np.int64),
-                ),
+                Query(*(np.array(query[one.name]) for one in fields(Query))),
             ),
             np.array(content["mean"], dtype=float),
             np.array(content["standard_deviation"], dtype=float),
@@ -135,8 +130,8 @@ def simulate_questions(
     times = np.concatenate([inside, after]).T.ravel()
     counts = np.full(len(context), _NUM_INSIDE + _NUM_AFTER)
     channels = generator.choice(queryable, len(times))
-    query = Query.of_pairs(offsets_from_counts(counts), _minutes(times), channels)
-    return Questions(context, query)
+    each = np.arange(len(times) + 1)
+    return Questions(context, Query(offsets_from_counts(counts), _minutes(times), each, channels))
 
 
 def _simulate_series(

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from model.data.batch import Batch, build_batch, num_knots
 from model.data.normalization import Normalization
 from model.data.query import Query
-from model.data.series import Cohort, hours_since
+from model.data.series import Cohort, hours_since, joined_ranges
 from model.data.variables import Catalogue
 from model.data.windows import WindowMasks
 from training.config import TrainingConfig
@@ -103,10 +103,7 @@ class Loader:
         """Make this process' part of a batch; None where no series has both context and target."""
         places = np.arange(len(chosen))[self.rank.share]
         mine = chosen[self.rank.share]
-        starts, stops = self.cohort.offsets[mine], self.cohort.offsets[mine + 1]
-        rows = np.concatenate(
-            [np.arange(*ends) for ends in zip(starts, stops, strict=True)] or [starts]
-        )
+        rows = joined_ranges(self.cohort.offsets[mine], self.cohort.counts[mine])
         part = WindowMasks(masks.context_mask[rows], masks.target_mask[rows])
         window, usable = part.split_usable(self.cohort.select(mine), self.catalogue)
         if len(usable) == 0:

@@ -150,7 +150,8 @@ def build_batch(
     )
     found = neighborhoods(cells, places, len(normalization.loc), is_causal=is_causal)
     around_knots, around_points = found.split(len(knots.series))
-    records = own_records(cells, points.take(owners), query.channels, is_causal=is_causal)
+    asked = Places(series[owners], points.times[owners])
+    records = own_records(cells, asked, query.channels, is_causal=is_causal)
     return Batch(
         statics=normalization.apply_statics(context.statics).astype(np.float32),
         known_statics_mask=~np.isnan(context.statics),

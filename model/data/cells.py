@@ -18,10 +18,6 @@ class Places:
     series: Int[np.ndarray, " place"]
     times: Float[np.ndarray, " place"]
 
-    def take(self, rows: Int[np.ndarray, " row"]) -> "Places":
-        """Return the places at the given positions."""
-        return Places(self.series[rows], self.times[rows])
-
     @property
     def keys(self) -> Complex[np.ndarray, " place"]:
         """One number for each place, in the order of series and time.

@@ -58,26 +58,14 @@ class Query:
 
     @classmethod
     def at(cls, target: Cohort) -> "Query":
-        """Ask for exactly the (time, channel) pairs of a target cohort."""
-        return cls.of_pairs(target.offsets, target.times_hours, target.channels)
-
-    @classmethod
-    def of_pairs(
-        cls,
-        offsets: Int[np.ndarray, " series_plus_one"],
-        times_hours: Float[np.ndarray, " query"],
-        channels: Int[np.ndarray, " query"],
-    ) -> "Query":
-        """Ask for (time, channel) pairs; those of one time that follow one another are one point."""
-        is_first = np.ones(len(times_hours), dtype=bool)
-        is_first[1:] = np.diff(times_hours) != 0
-        is_first[offsets[offsets < len(times_hours)]] = True
+        """Ask for exactly the (time, channel) pairs of a cohort; its distinct times are the points."""
+        times, offsets = target.times_hours, target.offsets
+        is_first = np.diff(times, prepend=np.nan) != 0
+        is_first[offsets[offsets < len(times)]] = True
         firsts = np.flatnonzero(is_first)
+        channel_offsets = np.append(firsts, len(times))
         return cls(
-            np.searchsorted(firsts, offsets),
-            times_hours[firsts],
-            np.append(firsts, len(times_hours)),
-            channels,
+            np.searchsorted(firsts, offsets), times[firsts], channel_offsets, target.channels
         )
 
     @classmethod

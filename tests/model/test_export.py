@@ -34,9 +34,10 @@ def artifact(tiny_onnx_artifact: Path) -> Artifact:
 def cohort_and_query(num_series: int, num_queries: int) -> tuple[Cohort, Query]:
     """Ask before, inside and far after the record."""
     generator = np.random.default_rng(num_series)
-    query = Query.of_pairs(
+    query = Query(
         offsets_from_counts(np.full(num_series, num_queries)),
         generator.uniform(-5, 70, num_series * num_queries),
+        np.arange(num_series * num_queries + 1),
         generator.integers(0, len(CHALLENGE), num_series * num_queries),
     )
     return random_cohort(num_series, generator, limits_share=0.2), query

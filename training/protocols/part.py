@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from model.data.series import Cohort
+from model.data.series import Cohort, joined_ranges
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,7 @@ class Part:
 
     def select(self, indices: Int[np.ndarray, " chosen"]) -> "Part":
         """Return the chosen series in the given order."""
-        rows = np.concatenate(
-            [np.arange(*self.cohort.offsets[index : index + 2]) for index in indices]
-            or [np.zeros(0, dtype=np.int64)]
-        )
+        rows = joined_ranges(self.cohort.offsets[indices], self.cohort.counts[indices])
         return Part(self.cohort.select(indices), self.context_mask[rows], self.target_mask[rows])
 
     def sha256(self) -> str:

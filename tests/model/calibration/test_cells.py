@@ -20,9 +20,10 @@ NUM_CHANNELS = len(CHALLENGE)
 def random_query(num_series: int, generator: np.random.Generator) -> Query:
     counts = generator.integers(0, 12, num_series)
     total = int(counts.sum())
-    return Query.of_pairs(
+    return Query(
         offsets_from_counts(counts),
         np.round(generator.uniform(-5, 70, total), 3),
+        np.arange(total + 1),
         generator.integers(0, NUM_CHANNELS, total),
     )
 

@@ -146,9 +146,10 @@ def test_arrays_have_the_sizes_and_types_of_their_levels(batch: "Batch[np.ndarra
 def test_the_same_is_said_of_a_query_however_points_are_gone_through() -> None:
     times, channels, size = np.array([1.0, 2.5, 2.0]), np.array([3, 5]), len(COHORT)
     by_point = Query.grid([times] * size, [channels] * size)
-    by_channel = Query.of_pairs(
+    by_channel = Query(
         offsets_from_counts(np.full(size, 6)),
         np.tile(np.tile(times, 2), size),
+        np.arange(6 * size + 1),
         np.tile(np.repeat(channels, 3), size),
     )
     expected, found = (

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.data.query import Query
-from model.data.series import joined_ranges, offsets_from_counts
+from model.data.series import Cohort, joined_ranges, offsets_from_counts
 from tests.series import random_cohort
 
 TIMES = st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0]), max_size=6)
@@ -68,7 +68,9 @@ def test_the_points_of_a_cohort_are_its_distinct_times() -> None:
 
 
 def test_a_time_that_two_series_share_is_two_points() -> None:
-    query = Query.of_pairs(np.array([0, 0, 2, 3, 3]), np.full(3, 7.0), np.array([1, 2, 1]))
+    names, offsets, channels = tuple("abcd"), np.array([0, 0, 2, 3, 3]), np.array([1, 2, 1])
+    cohort = Cohort(names, offsets, np.full(3, 7.0), channels, np.ones(3), np.empty((4, 0)))
+    query = Query.at(cohort)
     assert query.point_offsets.tolist() == [0, 0, 1, 2, 2]
     assert pairs(query) == [[], [(7.0, 1), (7.0, 2)], [(7.0, 1)], []]
 

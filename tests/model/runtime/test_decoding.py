@@ -54,9 +54,10 @@ def artifact(tiny_artifact: Path) -> Artifact:
 def decoded(artifact: Artifact, network: Network) -> Decoded:
     generator = np.random.default_rng(5)
     size = len(COHORT) * PER_SERIES
-    query = Query.of_pairs(
+    query = Query(
         offsets_from_counts(np.full(len(COHORT), PER_SERIES)),
         generator.uniform(-3, 60, size),
+        np.arange(size + 1),
         generator.integers(0, len(CHALLENGE), size),
     )
     noise = generator.standard_normal((NUM_DRAWS, 1, artifact.config.latent_dim))
