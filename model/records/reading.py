@@ -140,16 +140,19 @@ def read_records(
     is_observation = meanings.is_observation
     _mark(fates, time_faults(rows.times, kind) * is_observation)
     _mark_values(fates, rows, meanings, catalogue)
+    origins, births = _origins(rows, fates, meanings, kind)
+    born_ages = _born_ages(births, origins, kind)
+    values = meanings.convert(rows.numbers)
+    statics, static_rows = _statics(rows, meanings, values, fates, born_ages, catalogue)
     is_measured = (channels >= 0) & is_kept(fates) & (rows.comparators == 0)
-    suspicions = suspect_units(meanings, rows.numbers, is_measured, catalogue)
+    ranges = _ranges(rows.subjects, channels, statics, catalogue)
+    suspicions = suspect_units(meanings, rows.numbers, is_measured, catalogue, ranges)
     meanings, accepted = _accept(meanings, suspicions, rules, catalogue)
+    if accepted:
+        values = meanings.convert(rows.numbers)
     for one in suspicions:
         if one.pair not in accepted:
             fates[one.rows] = Reason.UNIT_SUSPECTED
-    values = meanings.convert(rows.numbers)
-    origins, births = _origins(rows, fates, meanings, kind)
-    born_ages = _born_ages(births, origins, kind)
-    statics, static_rows = _statics(rows, meanings, values, fates, born_ages, catalogue)
     hours = on_line(rows.times, kind) if kind is TimeKind.HOURS else _since(rows, origins)
     totals = _totals(rows, meanings, hours, values, fates, catalogue)
     chosen = np.flatnonzero((channels >= 0) & is_kept(fates))

@@ -53,8 +53,15 @@ def suspect_units(
     numbers: Float[np.ndarray, " row"],
     is_measured: Bool[np.ndarray, " row"],
     catalogue: Catalogue,
+    plausible_ranges: Float[np.ndarray, "bound row"] | None = None,
 ) -> list[Suspicion]:
-    """Return the suspicions about the measured rows; `numbers` are in the units that they came in."""
+    """Return the suspicions about the measured rows; `numbers` are in the units that they came in.
+
+    Parameters
+    ----------
+    plausible_ranges
+        Those of every row, where they depend on the subject's age; by default the catalogue's.
+    """
     chosen = np.flatnonzero(is_measured & np.isfinite(numbers))
     if not len(chosen):
         return []
@@ -63,6 +70,8 @@ def suspect_units(
     # Channel -1 takes the last column, which holds everything.
     channels = np.array([one.channel for one in meanings.found])
     lowest, highest, low, high = _bounds(catalogue)[:, channels][:, owners]
+    if plausible_ranges is not None:
+        lowest, highest = plausible_ranges[:, chosen]
     is_outside = (values < lowest) | (values > highest)
     suspected = set(owners[is_outside].tolist())
     suspected |= set(_far_columns(meanings.found, owners, values < low, values > high))
@@ -134,14 +143,14 @@ def _scale(variable: Variable) -> _Scale | None:
 
 @once_per_catalogue
 def _bounds(catalogue: Catalogue) -> Float[np.ndarray, "4 channel_plus_one"]:
-    """Return the widest plausible range, and between which values nothing is far from what is usual."""
+    """Return the plausible range, and between which values nothing is far from what is usual."""
     everything = (-math.inf, math.inf)
     usual = [
         everything if one is None else (one.at(-_FAR), one.at(_FAR)) for one in _scales(catalogue)
     ]
-    wide = [variable.widest_range for variable in catalogue]
+    plausible = [variable.plausible_range for variable in catalogue]
     return np.array(
-        [(*a, *b) for a, b in zip([*wide, everything], [*usual, everything], strict=True)]
+        [(*a, *b) for a, b in zip([*plausible, everything], [*usual, everything], strict=True)]
     ).T
 
 

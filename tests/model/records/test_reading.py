@@ -237,6 +237,14 @@ def test_a_neonate_is_judged_by_the_ranges_of_its_age() -> None:
     assert fates(adult)[1] != "kept"
 
 
+def test_what_is_plausible_of_a_newborn_alone_is_suspected_of_an_adult() -> None:
+    catalogue = shipped_catalogue()
+    rows: list[Row] = [("a", 1, "Glucose", 5.4)]
+    assert fates(read(rows, catalogue)) == ["unit_suspected"]
+    newborn = read([*rows, ("a", None, "age_years", 0.01)], catalogue)
+    assert fates(newborn)[0] == "kept"
+
+
 def test_a_suspected_column_is_named_kept_and_can_be_accepted() -> None:
     catalogue = shipped_catalogue()
     rows = [("a", hour, "Glucose", 14.2) for hour in range(6)]
