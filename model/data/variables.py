@@ -8,7 +8,7 @@ is a default (`model.data.catalogue`).
 import math
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple, SupportsIndex
@@ -261,6 +261,10 @@ class Catalogue:
         """The kind of every channel, as its position in `Kind`."""
         positions = {kind: position for position, kind in enumerate(Kind)}
         return np.array([positions[one.kind] for one in self.variables], dtype=np.int8)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was derived: another process makes it anew, and functions do not travel."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def derived(self) -> dict[Any, Any]:

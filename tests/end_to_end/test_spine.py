@@ -141,7 +141,7 @@ def test_truth_is_kept_beside_the_simulated_cohort(folder: Path) -> None:
             1,
             "not an artifact",
         ),
-        (("training", "import", "table", "icu/manifest.json", "--out", "x"), 1, "Parquet"),
+        (("training", "import", "table", "icu/manifest.json", "--out", "x"), 1, "JSON"),
         (("service", "serve", "--artifact", "cohort"), 1, "not an artifact"),
     ],
 )

@@ -105,7 +105,7 @@ def sets_in(data: Path) -> str:
 def _stays(record_ids: list[int], lines: Lines, sets: str) -> Stays:
     position = {name: index for index, name in enumerate(PARAMETERS)}
     parameters = lines.parameters.each(
-        [position.get(name, -1) for name in lines.parameters.names], -1
+        [float(position.get(name, -1)) for name in lines.parameters.names], -1.0
     ).astype(np.int64)
     values = lines.values.numbers
     minutes = np.rint(lines.hours * 60)

@@ -1,5 +1,6 @@
 """The shipped table holds what it promises, and a catalogue finds what tables call its variables."""
 
+import copy
 import json
 import math
 
@@ -243,3 +244,12 @@ def test_categories_are_distinct() -> None:
             categories=("female", "male"),
             category_aliases=(("m",), ("M",)),
         )
+
+
+def test_a_catalogue_travels_without_what_was_derived_from_it() -> None:
+    catalogue = shipped_catalogue().select(["HR", "age_years"])
+    catalogue.derived[lambda: None] = "what no other process could make again"
+    # What is sent to another process goes the same way as a copy.
+    copied = copy.copy(catalogue)
+    assert copied == catalogue
+    assert not copied.derived

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.records.errors import SourceError
 from tests.training.protocols.challenge import read_slowly, write_record
-from training.datasets.errors import SourceFormatError
 from training.protocols import csdi, grafiti, saits
 from training.protocols.catalogue import load
 from training.protocols.cells import Cells, mean_of_cells
@@ -155,7 +155,7 @@ def test_set_a_alone_is_found_or_asked_for(sample: Path, tmp_path: Path) -> None
     assert len(read_set_a(sample)) == len(read_set_a(sample / "set-a")) == 50
     write_record(tmp_path / "set-b", 1, "01:00,HR,70")
     write_record(tmp_path / "records", 1, "01:00,HR,70")
-    with pytest.raises(SourceFormatError, match="no folder set-a"):
+    with pytest.raises(SourceError, match="no folder set-a"):
         read_set_a(tmp_path)
     assert sets_in(tmp_path) == "B"
     assert sets_in(tmp_path / "records") == "?"

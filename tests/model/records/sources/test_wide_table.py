@@ -90,7 +90,9 @@ def test_a_column_that_may_be_the_subject_is_asked_for(tmp_path: Path) -> None:
 
 def test_a_table_without_a_time_is_refused_unless_all_are_statics(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "subject_id,sex\n1,female\n")
-    with pytest.raises(SourceError, match=r"no column `time`; .*statics alone, and `sex` is none"):
+    with pytest.raises(
+        SourceError, match=r"no column `time`; .*statics of the catalogue alone, and `sex` is none"
+    ):
         read(path)
     found = read(path, catalogue=STATICS)
     assert (found.column("text"), found.column("time_kind")) == (["female"], [0])
