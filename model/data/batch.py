@@ -129,7 +129,7 @@ def build_batch(
     >>> rows = {"offsets": np.array([0, 2]), "times_hours": np.array([0.0, 3.0])}
     >>> rows |= {"channels": np.zeros(2, dtype=np.int64), "values": np.array([3.0, 3.2])}
     >>> cohort = Cohort(("a",), statics=np.full((1, len(catalogue.statics)), np.nan), **rows)
-    >>> query = Query.of_pairs(np.array([0, 1]), np.array([5.0]), np.zeros(1, dtype=np.int64))
+    >>> query = Query.grid([np.array([5.0])], [np.zeros(1, dtype=np.int64)])
     >>> batch = build_batch(cohort, query, Normalization.fit(cohort, catalogue))
     >>> batch.knot_counts.tolist(), batch.point_times.tolist()
     ([4], [5.0])

@@ -140,13 +140,17 @@ def test_the_other_slot_finishes_its_chunk_before_the_worker_ends(
     bench.submit(LINES)
     hanging.young_slot = "slot-1"
     finished: list[int] = []
+    has_young_chunk = threading.Event()
 
     def is_given_up() -> bool:
         return any(one.num_failures for one in bench.ledger.chunks(JOB))
 
     def before_fill(index: int) -> None:
         if threading.current_thread().name != hanging.young_slot:
+            # A worker that gives a chunk up takes no other one.
+            assert has_young_chunk.wait(WAIT_SECONDS)
             hanging.hang()
+        has_young_chunk.set()
         wait_until(is_given_up)
         finished.append(index)
 
