@@ -166,21 +166,6 @@ def accepted_static_units(static: Static) -> tuple[str, ...]:
     return _accepted(_static_owner(static))
 
 
-def fitting_units(variable: Variable, value: float) -> tuple[str, ...]:
-    """Return the other usual units in which a value would be plausible, the likeliest first.
-
-    The likeliest unit is the one that brings the value nearest to the variable's typical median.
-    Nothing is said about whether the value is plausible as it stands.
-    """
-    low, high = variable.plausible_range
-    found: dict[Conversion, tuple[float, str]] = {}
-    for unit in accepted_units(variable)[1:]:
-        change = conversion(variable, unit)
-        if not change.is_identity and low <= change(value) <= high:
-            found.setdefault(change, (_distance(variable, change(value)), unit))
-    return tuple(unit for _, unit in sorted(found.values(), key=lambda one: one[0]))
-
-
 def is_unit(text: str) -> bool:
     """Whether a text is a unit, in UCUM or in another spelling, of whatever quantity.
 
@@ -318,12 +303,3 @@ def _usual(owner: _Owner) -> Iterator[str]:
         for change in _to_owner(measure(unit), owner):
             if lowest <= abs(owner.middle - change.offset) / change.factor <= highest:
                 yield unit
-
-
-def _distance(variable: Variable, value: float) -> float:
-    if variable.typical is None:
-        return 0.0
-    middle, offset = variable.typical[1], variable.log_offset
-    if offset is None:
-        return abs(value - middle)
-    return abs(math.log(value + offset) - math.log(middle + offset))

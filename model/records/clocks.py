@@ -63,15 +63,6 @@ class Clocks:
         """Return the clocks of some series."""
         return Clocks(self.kind, self.origins[series])
 
-    def instant(self, series: int, hours: float) -> datetime | None:
-        """Return the moment that hours on a clock are; None where the times are hours."""
-        if self.kind is TimeKind.HOURS:
-            return None
-        moment = self.microseconds(np.array([series]), np.array([hours]))[0]
-        return datetime.fromtimestamp(0, UTC) + (
-            np.timedelta64(int(moment), "us").astype("timedelta64[us]").item()
-        )
-
 
 def time_faults(times: Times, kind: TimeKind) -> Int[np.ndarray, " row"]:
     """Return `Reason.KEPT` for every usable time of a source whose times are of `kind`, else why not.

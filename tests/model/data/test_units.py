@@ -15,7 +15,6 @@ from model.data.units import (
     accepted_static_units,
     accepted_units,
     conversion,
-    fitting_units,
     is_unit,
     static_conversion,
 )
@@ -316,29 +315,6 @@ def test_a_category_has_no_other_unit() -> None:
     assert accepted_static_units(sex) == ("1",)
     with pytest.raises(UnitError):
         static_conversion(sex, "%")
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "first"),
-    [
-        ("Temp", 97.2, "[degF]"),
-        ("Creatinine", 180.0, "umol/L"),
-        ("FiO2", 40.0, "%"),
-        ("Glucose", 6.9, "mmol/L"),
-        ("Albumin", 31.0, "g/L"),
-        ("PaCO2", 5.3, "kPa"),
-    ],
-)
-def test_the_likeliest_unit_of_a_value_comes_first(name: str, value: float, first: str) -> None:
-    fitting = fitting_units(variable(name), value)
-    assert fitting[0] == first, fitting
-    low, high = variable(name).plausible_range
-    assert all(low <= conversion(variable(name), unit)(value) <= high for unit in fitting)
-
-
-def test_no_unit_makes_nonsense_plausible() -> None:
-    assert fitting_units(variable("HR"), 1e9) == ()
-    assert fitting_units(variable("Temp"), float("nan")) == ()
 
 
 @given(value=st.floats(1e-3, 1e6), factor=st.sampled_from(["mg", "g", "ug", "ng"]))

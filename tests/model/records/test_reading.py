@@ -245,6 +245,28 @@ def test_what_is_plausible_of_a_newborn_alone_is_suspected_of_an_adult() -> None
     assert fates(newborn)[0] == "kept"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "unit"),
+    [
+        ("Temp", 97.2, "[degF]"),
+        ("Creatinine", 180.0, "umol/L"),
+        ("FiO2", 40.0, "%"),
+        ("Glucose", 6.9, "mmol/L"),
+        ("Albumin", 31.0, "g/L"),
+        ("PaCO2", 5.3, "kPa"),
+    ],
+)
+def test_the_likeliest_other_unit_is_named(name: str, value: float, unit: str) -> None:
+    records = read([("a", 1, name, value)], shipped_catalogue())
+    found = [one.unit for one in records.remarks if one.code is RemarkCode.UNIT_SUSPECTED]
+    assert found == [unit]
+
+
+def test_no_unit_makes_nonsense_plausible() -> None:
+    records = read([("a", 1, "HR", 1e9)], shipped_catalogue())
+    assert fates(records) == ["implausible_value"]
+
+
 def test_a_suspected_column_is_named_kept_and_can_be_accepted() -> None:
     catalogue = shipped_catalogue()
     rows = [("a", hour, "Glucose", 14.2) for hour in range(6)]
